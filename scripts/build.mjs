@@ -1,0 +1,109 @@
+/**
+ * Builds what runs: `dist/larder.js` (the command) and `dist/index.js` (the package's entry), as ES modules that
+ * share chunks, so that what is loaded lazily (pins, serial ports) stays out of the start. Everything pure is
+ * bundled, because one file opens faster from an SD card than two thousand; what has a native part is not.
+ *
+ *   node scripts/build.mjs              the two entries
+ *   node scripts/build.mjs --types      and the type declarations in dist/types/
+ *   node scripts/build.mjs --contract   only the contract suite: test/contract/*.contract.ts into dist/test/
+ *   node scripts/build.mjs --packages   prints the folders in node_modules that the build needs when it runs
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** Packages that are loaded from node_modules: they bring compiled code, or are looked for and may be absent. */
+const EXTERNAL = ['classic-level', 'level', 'serialport', 'onoff', 'epoll', 'bufferutil', 'utf-8-validate']
+
+/** Bundled CommonJS calls `require` for Node's own modules, which an ES module does not have. */
+const REQUIRE =
+  "import { createRequire as larderCreateRequire } from 'node:module'\nconst require = larderCreateRequire(import.meta.url)"
+
+/** What every bundle has in common. Node 20 is the oldest that runs it. */
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: true,
+  logLevel: 'warning',
+}
+
+async function buildProgram() {
+  // Chunks have hashes in their names: those of earlier builds would pile up and be packed.
+  clear('dist', /\.js(\.map)?$/)
+  await build({
+    ...common,
+    entryPoints: { larder: 'src/cli/main.ts', index: 'src/index.ts' },
+    outdir: 'dist',
+    splitting: true,
+    external: EXTERNAL,
+    banner: { js: REQUIRE },
+  })
+}
+
+/** Node's test runner cannot read TypeScript yet; packages stay where they are, so that the suite tests the real ones. */
+async function buildContract() {
+  const suites = entries('test/contract').filter(name => name.endsWith('.contract.ts'))
+  clear('dist/test', /\.js(\.map)?$/)
+  await build({
+    ...common,
+    entryPoints: suites.map(name => join('test/contract', name)),
+    outdir: 'dist/test',
+    packages: 'external',
+  })
+}
+
+function buildTypes() {
+  rmSync(join(root, 'dist/types'), { recursive: true, force: true })
+  const tsc = join(root, 'node_modules/.bin/tsc')
+  execFileSync(tsc, ['-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' })
+}
+
+/** The packages that are not bundled, with all that they depend on. What is optional and absent is left out. */
+function runtimePackages() {
+  const found = new Set()
+  const visit = (name, user) => {
+    // As Node looks for it: beside the user's own packages first, then further up.
+    let above = user
+    while (above !== '.' && !existsSync(join(root, above, 'node_modules', name))) above = dirname(above)
+    const folder = join(above, 'node_modules', name)
+    if (found.has(folder) || !existsSync(join(root, folder))) return
+    found.add(folder)
+    const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
+    for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) visit(dependency, folder)
+  }
+  for (const name of EXTERNAL) visit(name, '.')
+  // A package inside another's folder is copied with it.
+  return [...found].filter(folder => folder.lastIndexOf('node_modules') === 0).sort()
+}
+
+function entries(folder) {
+  try {
+    return readdirSync(join(root, folder))
+  } catch (error) {
+    if (error.code === 'ENOENT') return []
+    throw error
+  }
+}
+
+function clear(folder, pattern) {
+  for (const name of entries(folder).filter(name => pattern.test(name))) rmSync(join(root, folder, name))
+}
+
+const mode = process.argv[2]
+try {
+  if (mode === '--packages') process.stdout.write(`${runtimePackages().join('\n')}\n`)
+  else if (mode === '--contract') await buildContract()
+  else await buildProgram()
+  if (mode === '--types') buildTypes()
+} catch (error) {
+  // esbuild and tsc have printed their own faults.
+  if (!('errors' in error || 'status' in error)) throw error
+  process.exitCode = 1
+}

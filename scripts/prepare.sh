@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it: brings a fresh checkout to the point where it can run. Everything it and the
+# tools say goes to stderr; stdout belongs to the gateway and the tests.
+
+checkout=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+
+# As "engines" in package.json says.
+needed_node=20.19
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+check_node() {
+  if ! command -v node >/dev/null; then
+    say "Node.js is not installed; Larder needs version $needed_node or newer: https://nodejs.org"
+    return 1
+  fi
+  if ! node -e '
+    const [here, needed] = process.argv.slice(1).map(version => version.split(".").map(Number))
+    process.exit(here[0] > needed[0] || (here[0] === needed[0] && here[1] >= needed[1]) ? 0 : 1)
+  ' "$(node -p process.versions.node)" "$needed_node"; then
+    say "Larder needs Node.js $needed_node or newer; this is $(node --version): https://nodejs.org"
+    return 1
+  fi
+}
+
+# npm writes node_modules/.package-lock.json last, so that file is as old as the installation.
+install_packages() {
+  local installed=$checkout/node_modules/.package-lock.json
+  [ -f "$installed" ] && [ ! "$checkout/package-lock.json" -nt "$installed" ] && return 0
+  if ! command -v npm >/dev/null; then
+    say 'npm is not installed; it comes with Node.js: https://nodejs.org'
+    return 1
+  fi
+  say 'installing packages (once)'
+  (cd "$checkout" && npm ci --include=dev --include=optional --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
+}
+
+build_if_stale() {
+  local built=$checkout/dist/larder.js
+  if [ -f "$built" ] && [ -f "$checkout/dist/index.js" ]; then
+    local newer
+    newer=$(cd "$checkout" && find src device package.json package-lock.json scripts/build.mjs -newer "$built" -print -quit)
+    [ -z "$newer" ] && return 0
+  fi
+  say 'building'
+  (cd "$checkout" && node scripts/build.mjs >&2)
+}

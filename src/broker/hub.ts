@@ -1,0 +1,179 @@
+/**
+ * The hub: aedes with our sessions. It keeps aedes' hooks, events, client registry and its two seams
+ * (`mq`, `persistence`), and carries a message from whoever publishes it to those who wait for it:
+ *
+ *   QoS 0   to who is online, now
+ *   QoS 1   into the queues of persistent sessions (the store), which online sessions empty at once; to
+ *           clean sessions now; the publisher is acknowledged when the store says that it is settled
+ *   QoS 2   into the store first, with the publisher's packet identifier; then as QoS 1
+ */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../kernel/clock.ts'
+import type { Log } from '../kernel/log.ts'
+import { Message } from '../mqtt/message.ts'
+import { TopicCache } from '../mqtt/publish.ts'
+import { topicFilterFault, topicNameFault } from '../mqtt/topics.ts'
+import { AedesBase, type Hooks, type PublishRequest } from './aedes.ts'
+import { LocalEmitter } from './emitter.ts'
+import type { Limits } from './limits.ts'
+import { FlushTurn } from './outbox.ts'
+import type { Emitter, Listener, Persistence, Settlement } from './ports.ts'
+import { type ConnectionDetails, Session } from './session.ts'
+
+/** Wills that a crash left behind are published after four of these, in milliseconds, unless their clients came back. */
+const HEARTBEAT_MS = 5_000
+
+export interface HubStats {
+  /** PUBLISH packets from clients. */
+  received: number
+  /** PUBLISH packets to clients. */
+  sent: number
+  /** Messages of QoS 0 not sent, and of clean sessions given up, because a client did not read. */
+  dropped: number
+}
+
+export interface HubDependencies {
+  persistence: Persistence
+  limits: Limits
+  clock: Clock
+  log: Log
+  /** Defaults to one within this process. */
+  mq?: Emitter
+  hooks?: Partial<Hooks>
+}
+
+export class Hub extends AedesBase {
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: Log
+  readonly stats: HubStats = { received: 0, sent: 0, dropped: 0 }
+  readonly turn = new FlushTurn()
+  readonly topics = new TopicCache()
+  readonly #hasForwardHook: boolean
+
+  constructor(deps: HubDependencies) {
+    super({
+      ...deps.hooks,
+      authorizePublish: deps.hooks?.authorizePublish ?? refuseDollarTopics,
+      mq: deps.mq ?? new LocalEmitter(),
+      persistence: deps.persistence,
+      heartbeatInterval: HEARTBEAT_MS,
+    })
+    this.limits = deps.limits
+    this.clock = deps.clock
+    this.log = deps.log
+    this.#hasForwardHook = deps.hooks?.authorizeForward !== undefined
+    this.handle = (stream: Duplex, request?: IncomingMessage & { connDetails?: ConnectionDetails }) =>
+      new Session({ hub: this, stream, details: request?.connDetails })
+  }
+
+  /** A connection was accepted. The session lives until the stream closes. */
+  accept(stream: Duplex, details: ConnectionDetails): Session {
+    return new Session({ hub: this, stream, details })
+  }
+
+  /** Closes every session; resolves when they are. The store is closed by whoever opened it. */
+  async shut(): Promise<void> {
+    await new Promise<void>(resolve => this.close(resolve))
+  }
+
+  /** Aedes' publish: for the gateway itself, plug-ins and aedes' own announcements. `done` when the message is settled. */
+  override publish(request: PublishRequest, client?: unknown, done?: (error?: Error | null) => void): void {
+    const callback = typeof client === 'function' ? (client as (error?: Error | null) => void) : done
+    const fault = topicNameFault(request.topic, this.limits.maxTopicLevels)
+    if (fault !== undefined) {
+      callback?.(new Error(fault))
+      return
+    }
+    const message = new Message({
+      topic: request.topic,
+      payload: Buffer.from(request.payload ?? ''),
+      qos: request.qos ?? 0,
+      retain: request.retain === true,
+      clientId: client instanceof Session ? client.id : undefined,
+    })
+    const settlement = callback === undefined ? null : { settled: () => callback() }
+    this.route(message, client instanceof Session ? client : null, settlement)
+  }
+
+  override subscribe(filter: string, listener: Listener, done?: () => void): void {
+    const fault = topicFilterFault(filter, this.limits.maxTopicLevels)
+    if (fault !== undefined) throw new Error(fault)
+    this.mq.on(filter, listener, done)
+  }
+
+  override unsubscribe(filter: string, listener: Listener, done?: () => void): void {
+    this.mq.removeListener(filter, listener, done)
+  }
+
+  /**
+   * Carries a message to those who wait for it. `settlement` is told when its publisher may be
+   * acknowledged; `received` names the publisher's packet identifier when its session is to remember it.
+   */
+  route(
+    message: Message,
+    session: Session | null,
+    settlement: Settlement | null,
+    received?: { clientId: string; packetId: number },
+  ): void {
+    const { queues } = this.persistence
+    if (message.qos === 0) {
+      if (message.retain) queues.retain(message)
+      const spools = queues.spools(message.topic)
+      if (spools.length > 0) queues.accept(message, spools, null)
+      this.#deliver(message, session)
+      settlement?.settled()
+      return
+    }
+    const targets = queues.targets(message.topic)
+    if (message.qos === 1) {
+      queues.accept(message, targets, settlement)
+      this.#deliver(message, session)
+      return
+    }
+    const whenDurable = {
+      settled: () => {
+        this.#deliver(message, session)
+        settlement?.settled()
+      },
+    }
+    queues.accept(message, targets, whenDurable, received)
+  }
+
+  /** True when the forward hook lets `session` have `message`. */
+  mayForward(session: Session, message: Message): boolean {
+    return !this.#hasForwardHook || Boolean(this.authorizeForward(session, message))
+  }
+
+  /**
+   * Asks the publish hook. `then` is told whether it allows the message; returns true when that was
+   * before the return, false when the hook answers later (the session then reads on by itself).
+   */
+  whenMayPublish(session: Session, message: Message, then: (allowed: boolean) => void): boolean {
+    let isSync = true
+    let isAnswered = false
+    this.authorizePublish(session, message, error => {
+      if (isAnswered) return
+      isAnswered = true
+      if (!isSync && session.closed) return
+      then(!error)
+      if (!isSync) session.resume()
+    })
+    isSync = false
+    return isAnswered
+  }
+
+  #deliver(message: Message, session: Session | null): void {
+    this.mq.emit(message)
+    this.published(message, session, ignore)
+    this.emit('publish', message, session)
+  }
+}
+
+/** Topics that begin with `$` are the gateway's own: no client publishes there (MQTT 3.1.1 §4.7.2). */
+function refuseDollarTopics(session: Session | null, message: Message, callback: (error?: Error | null) => void): void {
+  callback(session !== null && message.topic.charCodeAt(0) === 36 ? new Error('$ topics are reserved') : null)
+}
+
+function ignore(): void {}

@@ -1,0 +1,27 @@
+/** The bounds of the broker. All are settings of `larder.yaml` under `limits`; the defaults are there. */
+export interface Limits {
+  /** Bytes of the largest packet taken from a client. */
+  maxPacketSize: number
+  /** Messages of QoS 1 and 2 sent to one client and not acknowledged by it. */
+  maxInflight: number
+  /** Messages that wait for one session. Beyond, the oldest goes. */
+  maxQueuedMessages: number
+  /** Bytes of topics and payloads that wait for one session. Beyond, the oldest goes. */
+  maxQueuedBytes: number
+  /** Bytes handed to one socket that it has not taken. Beyond, QoS 0 is dropped for it. */
+  maxUnsent: number
+  /** Milliseconds from the connection to its CONNECT. */
+  connectTimeout: number
+  /** Milliseconds. A client that asks for a longer keep alive, or none, is refused; 0 leaves it to the client. */
+  maxKeepalive: number
+  maxTopicLevels: number
+}
+
+/** Largest packet taken before CONNECT: a client identifier, a will and credentials fit; a flood of strangers stays small. */
+export const MAX_CONNECT_PACKET = 256 * 1024
+
+/** Messages of one client accepted and not yet settled. Beyond, its socket is not read: the disk sets the pace. */
+export const MAX_UNSETTLED = 2_000
+
+/** Bytes waiting in one socket beyond which no queue is emptied into it. */
+export const SEND_HIGH_WATER = 256 * 1024

@@ -1,0 +1,65 @@
+/**
+ * The queue of a clean session: it lives as long as the connection, so it is kept in memory and nobody's
+ * acknowledgement waits for it. Bounded like the queues of the store: beyond, the oldest goes.
+ */
+import { Deque } from '../kernel/deque.ts'
+import type { Delivery, Message, OutQueue } from './ports.ts'
+
+export class MemoryQueue implements OutQueue {
+  onReady: (() => void) | null = null
+  readonly #limits: { maxQueuedMessages: number; maxQueuedBytes: number }
+  readonly #onDropped: (message: Message) => void
+  readonly #waiting = new Deque<Delivery>()
+  #waitingBytes = 0
+  #sent = 0
+  #tail = 0
+
+  constructor(deps: {
+    limits: { maxQueuedMessages: number; maxQueuedBytes: number }
+    onDropped: (message: Message) => void
+  }) {
+    this.#limits = deps.limits
+    this.#onDropped = deps.onDropped
+  }
+
+  get count(): number {
+    return this.#waiting.length + this.#sent
+  }
+
+  push(message: Message, qos: 1 | 2, retain: boolean): void {
+    this.#waiting.push({ index: this.#tail++, message, qos, retain, dup: false, released: false })
+    this.#waitingBytes += sizeOf(message)
+    while (this.#waiting.length > this.#limits.maxQueuedMessages || this.#waitingBytes > this.#limits.maxQueuedBytes) {
+      const oldest = this.#shift()
+      if (oldest === undefined) return
+      this.#onDropped(oldest.message)
+    }
+  }
+
+  take(): Delivery | undefined {
+    const delivery = this.#shift()
+    if (delivery !== undefined) this.#sent++
+    return delivery
+  }
+
+  remove(): void {
+    this.#sent--
+  }
+
+  release(_delivery: Delivery, done: () => void): void {
+    done()
+  }
+
+  /** A clean session ends with its connection, so there is nothing to send again. */
+  rewind(): void {}
+
+  #shift(): Delivery | undefined {
+    const delivery = this.#waiting.shift()
+    if (delivery !== undefined) this.#waitingBytes -= sizeOf(delivery.message)
+    return delivery
+  }
+}
+
+function sizeOf(message: Message): number {
+  return message.topicBytes.length + message.payload.length
+}

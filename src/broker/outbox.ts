@@ -1,0 +1,136 @@
+/**
+ * What goes out on one connection. Packets of one turn of the event loop gather in one buffer and leave
+ * with one write. The buffer starts small, since most sessions send one small packet at a time, and is
+ * given up when it has left: an idle session holds none. Large payloads are passed on as they are.
+ */
+import type { Duplex } from 'node:stream'
+import { ACK_LENGTH, type AckType, writeAck } from '../mqtt/acks.ts'
+import type { Message } from '../mqtt/message.ts'
+import type { QoS } from '../mqtt/packets.ts'
+import { publishLength, writePublish, writePublishHead } from '../mqtt/publish.ts'
+
+/** A buffer starts with so many bytes, or with what the last turn needed… */
+const MIN_BUFFER = 2 * 1024
+/** …and grows no larger: another one follows it. */
+const MAX_BUFFER = 64 * 1024
+/** Payloads from this size on are not copied. */
+const PASS_THROUGH = 16 * 1024
+/** Fixed header, two bytes of packet identifier; the topic comes on top. */
+const HEAD_ROOM = 7
+
+/** Flushes the outboxes that were written to, once a turn. */
+export class FlushTurn {
+  #waiting: Outbox[] = []
+  readonly #flush = () => {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const outbox of waiting) outbox.flush()
+  }
+
+  add(outbox: Outbox): void {
+    if (this.#waiting.push(outbox) === 1) setImmediate(this.#flush)
+  }
+}
+
+export class Outbox {
+  readonly #stream: Duplex
+  readonly #turn: FlushTurn
+  readonly #onFlushed: () => void
+  #buffer: Buffer | null = null
+  #used = 0
+  /** Full buffers and large payloads that go before `#buffer`. */
+  #chunks: Buffer[] = []
+  #gathered = 0
+  #lastTurn = MIN_BUFFER
+  #scheduled = false
+
+  constructor(deps: { stream: Duplex; turn: FlushTurn; onFlushed: () => void }) {
+    this.#stream = deps.stream
+    this.#turn = deps.turn
+    this.#onFlushed = deps.onFlushed
+  }
+
+  /** Bytes that the socket has not taken yet. */
+  get unsent(): number {
+    return this.#gathered + this.#stream.writableLength
+  }
+
+  publish(message: Message, qos: QoS, retain: boolean, dup: boolean, packetId: number): void {
+    const { payload, topicBytes } = message
+    if (payload.length < PASS_THROUGH) {
+      const length = publishLength(topicBytes.length - 2, payload.length, qos)
+      const buffer = this.#room(length)
+      writePublish(buffer, this.#used, message, qos, retain, dup, packetId)
+      this.#wrote(length)
+      return
+    }
+    const buffer = this.#room(topicBytes.length + HEAD_ROOM)
+    this.#wrote(writePublishHead(buffer, this.#used, message, qos, retain, dup, packetId) - this.#used)
+    this.#pass(payload)
+  }
+
+  ack(type: AckType, packetId: number): void {
+    writeAck(this.#room(ACK_LENGTH), this.#used, type, packetId)
+    this.#wrote(ACK_LENGTH)
+  }
+
+  /** Any other packet, whole. */
+  packet(bytes: Buffer): void {
+    this.#room(bytes.length).set(bytes, this.#used)
+    this.#wrote(bytes.length)
+  }
+
+  /** Hands everything to the socket. */
+  flush(): void {
+    this.#scheduled = false
+    if (this.#gathered === 0) return
+    this.#lastTurn = Math.min(this.#gathered, MAX_BUFFER)
+    const chunks = this.#chunks
+    if (this.#used > 0) chunks.push((this.#buffer as Buffer).subarray(0, this.#used))
+    this.#buffer = null
+    this.#used = 0
+    this.#chunks = []
+    this.#gathered = 0
+    const stream = this.#stream
+    if (stream.destroyed || stream.writableEnded) return
+    if (chunks.length === 1) {
+      stream.write(chunks[0])
+    } else {
+      stream.cork()
+      for (const chunk of chunks) stream.write(chunk)
+      stream.uncork()
+    }
+    this.#onFlushed()
+  }
+
+  #room(length: number): Buffer {
+    const buffer = this.#buffer
+    if (buffer !== null && this.#used + length <= buffer.length) return buffer
+    if (buffer === null) {
+      this.#buffer = Buffer.allocUnsafe(Math.max(MIN_BUFFER, this.#lastTurn, length))
+    } else if (buffer.length < MAX_BUFFER) {
+      this.#buffer = Buffer.allocUnsafe(Math.max(Math.min(buffer.length * 4, MAX_BUFFER), this.#used + length))
+      buffer.copy(this.#buffer, 0, 0, this.#used)
+    } else {
+      this.#chunks.push(buffer.subarray(0, this.#used))
+      this.#used = 0
+      this.#buffer = Buffer.allocUnsafe(Math.max(MAX_BUFFER, length))
+    }
+    return this.#buffer as Buffer
+  }
+
+  #pass(payload: Buffer): void {
+    this.#chunks.push((this.#buffer as Buffer).subarray(0, this.#used), payload)
+    this.#buffer = null
+    this.#used = 0
+    this.#gathered += payload.length
+  }
+
+  #wrote(length: number): void {
+    this.#used += length
+    this.#gathered += length
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#turn.add(this)
+  }
+}

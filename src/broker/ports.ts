@@ -1,0 +1,156 @@
+/**
+ * What the broker needs of others. Stores implement it (`store/`), listeners and bridges use it.
+ *
+ * The broker speaks aedes' persistence contract for what a session remembers (subscriptions, wills,
+ * incoming QoS 2, retained messages), plus one extension: queues. Aedes' contract says of a message
+ * only "enqueued", with a promise each; `QueueEngine` says, without a promise, when a message is
+ * *settled*: durable, or waited for by nobody. Only then may its publisher be acknowledged.
+ */
+import type { Readable } from 'node:stream'
+import type { Message } from '../mqtt/message.ts'
+import type { QoS } from '../mqtt/packets.ts'
+
+export type { Message } from '../mqtt/message.ts'
+
+/** A will as aedes' contract passes it. */
+export interface Will {
+  topic: string
+  payload: Buffer
+  qos: QoS
+  retain: boolean
+  /** Broker that the client was connected to; set by the store. */
+  brokerId?: string
+  clientId?: string
+}
+
+export interface Subscription {
+  topic: string
+  qos: QoS
+  /** A bridge's: messages of QoS 0 are queued for it too, at QoS 1. */
+  spool?: boolean
+}
+
+/** Told once when a message is settled. An object rather than a function, so that the hot path allocates nothing. */
+export interface Settlement {
+  settled(): void
+}
+
+/** One message in the queue of one session, not yet acknowledged by it. */
+export interface Delivery {
+  /** Place in the session's queue, consecutive from 0. The packet identifier follows from it, so it survives a restart. */
+  readonly index: number
+  readonly message: Message
+  /** The lower of the message's and the subscription's QoS. */
+  readonly qos: 1 | 2
+  /** RETAIN flag to send: set only for retained messages sent because of a new subscription. */
+  readonly retain: boolean
+  /** True when it may have been sent before. */
+  readonly dup: boolean
+  /** QoS 2: PUBREC was received and is on record; PUBREL is what is to be sent. */
+  readonly released: boolean
+}
+
+/**
+ * The messages of QoS 1 and 2 that wait for one session, in order. In memory for a clean session, in
+ * the store for a persistent one; the session cannot tell.
+ */
+export interface OutQueue {
+  /** Deliveries that are waiting or sent but not acknowledged. */
+  readonly count: number
+  /** Called when `take` may have something again. Never called from inside `take`. */
+  onReady: (() => void) | null
+  /**
+   * The next delivery to send, or undefined when there is none *now*: the queue is empty, is being
+   * read, or its next message must become durable first (QoS 2). `onReady` follows in the last two cases.
+   */
+  take(): Delivery | undefined
+  /** PUBACK or PUBCOMP came, or the message is given up. */
+  remove(delivery: Delivery): void
+  /** PUBREC came (QoS 2). `done` is called when that is durable: PUBREL may be sent then, not before. */
+  release(delivery: Delivery, done: () => void): void
+  /** Starts over from the oldest delivery that was not removed: what was taken before comes again, marked `dup`. */
+  rewind(): void
+}
+
+/** The queue of a persistent session. Kept by the store whether or not the session has a connection. */
+export interface SessionQueue extends OutQueue {
+  readonly clientId: string
+  /** A connection takes over: `take` begins at the oldest. */
+  attach(onReady: () => void): void
+  /** The connection is gone: memory is given back; what waits is on disk or on its way there. */
+  detach(): void
+}
+
+/** A queue that a message goes to, and at which QoS. */
+export interface QueueTarget {
+  readonly queue: SessionQueue
+  readonly qos: 1 | 2
+}
+
+/**
+ * The store's extension to aedes' contract. All calls are synchronous in memory; what is written is
+ * written by the store's group commit.
+ */
+export interface QueueEngine {
+  /** The persistent sessions with a subscription of QoS > 0 that matches; each once, at its highest QoS. */
+  targets(topic: string): readonly QueueTarget[]
+  /** Those of them that want messages of QoS 0 as well. */
+  spools(topic: string): readonly QueueTarget[]
+  /**
+   * Takes a message of QoS 1 or 2 (or of QoS 0, for spools): appends it to the queue of each target and, when it is retained,
+   * makes it the retained message of its topic (an empty payload removes that). `settlement` is told
+   * when the message is durable or nobody waits for it any more, whichever is first; a retained
+   * message waits until it is durable.
+   *
+   * With `received` (QoS 2), the packet identifier is recorded in the same commit as the message,
+   * and the message is not given to its queues before that is durable: exactly once must survive a
+   * pulled plug.
+   */
+  accept(
+    message: Message,
+    targets: readonly QueueTarget[],
+    settlement: Settlement | null,
+    received?: { clientId: string; packetId: number },
+  ): void
+  /** A retained message of QoS 0: known at once, written lazily. */
+  retain(message: Message): void
+  /** Appends a retained message to the queue of a new subscription; RETAIN stays set. */
+  acceptRetained(message: Message, target: QueueTarget): void
+  /** QoS 2: the packet identifiers of a persistent session that are recorded and not forgotten. */
+  received(clientId: string): ReadonlySet<number>
+  /** QoS 2: PUBREL came. `done` is called when the identifier is durably forgotten: PUBCOMP may be sent then. */
+  forget(clientId: string, packetId: number, done: () => void): void
+  /** The retained messages whose topics match. */
+  retained(filter: string): Iterable<Message>
+  /** The queue of a persistent session, or undefined when there is no such session. */
+  find(clientId: string): SessionQueue | undefined
+  /** Client identifiers of all persistent sessions. */
+  clientIds(): Iterable<string>
+  /** Makes the session persistent if it is not yet; resolves when that is durable. */
+  open(clientId: string): Promise<SessionQueue>
+  /** Ends a session: its subscriptions, its queue and its incoming QoS 2 identifiers. Resolves when that is durable. */
+  discard(clientId: string): Promise<void>
+}
+
+/** Aedes' persistence contract, as far as the broker calls it, with our extension. */
+export interface Persistence {
+  readonly queues: QueueEngine
+  setup(broker: { id: string; counter: number }): Promise<void>
+  addSubscriptions(client: { id: string }, subscriptions: Subscription[]): Promise<void>
+  removeSubscriptions(client: { id: string }, filters: string[]): Promise<void>
+  subscriptionsByClient(client: { id: string }): Promise<Subscription[]>
+  putWill(client: { id: string }, will: Will): Promise<void>
+  delWill(client: { id: string }): Promise<Will | undefined>
+  streamWill(brokers?: Record<string, unknown>): Readable
+  destroy(): Promise<void>
+}
+
+/** The emitter contract of aedes (`mqemitter`). */
+export interface Emitter {
+  on(filter: string, listener: Listener, done?: () => void): unknown
+  removeListener(filter: string, listener: Listener, done?: () => void): unknown
+  emit(message: Message, done?: (error?: Error) => void): unknown
+  close(done: () => void): unknown
+}
+
+export type Listener = (message: Message, done: () => void) => void

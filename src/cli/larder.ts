@@ -1,0 +1,136 @@
+/**
+ * The command line: finds the command, reads its flags, runs it. Nothing here knows what the commands do,
+ * and nothing touches the process: its streams, signals and environment come in as `Io`.
+ *
+ * Exit status: 0 done; 1 it could not be done; 2 the command line was not understood.
+ */
+import { parseArgs } from 'node:util'
+import { likelySpelling } from '../config/spelling.ts'
+import { reasonOf, systemCodeOf } from '../kernel/errors.ts'
+
+export const EXIT_DONE = 0
+export const EXIT_FAILED = 1
+export const EXIT_USAGE = 2
+
+export type StopSignal = 'SIGTERM' | 'SIGINT'
+
+/** The part of `process` that gives signals. */
+export interface Signals {
+  on(signal: StopSignal | 'SIGHUP', listener: () => void): unknown
+  off(signal: StopSignal | 'SIGHUP', listener: () => void): unknown
+}
+
+/** What a command has of the process around it. */
+export interface Io {
+  /** Writes one line; the line break is added. */
+  stdout(line: string): void
+  stderr(line: string): void
+  readonly env: NodeJS.ProcessEnv
+  /** Absolute path of the working folder. */
+  readonly cwd: string
+  readonly signals: Signals
+  /** Of the package. */
+  readonly version: string
+}
+
+export interface Flag {
+  readonly type: 'string' | 'boolean'
+  readonly short?: string
+  /** Stands for the value in the help, such as `FILE`. */
+  readonly value?: string
+  readonly help: string
+}
+
+export interface Command {
+  /** One line for the help. */
+  readonly summary: string
+  readonly flags: Readonly<Record<string, Flag>>
+  /** Resolves with the exit status. */
+  run(flags: Readonly<Record<string, string | boolean | undefined>>, io: Io): Promise<number>
+}
+
+/** What runs when no command is named. */
+const DEFAULT_COMMAND = 'start'
+
+const HELP: Flag = { type: 'boolean', short: 'h', help: 'show this and do nothing else' }
+
+/** Runs the command line `argv` (without node and the script); resolves with the exit status. */
+export async function run(
+  argv: readonly string[],
+  io: Io,
+  commands: Readonly<Record<string, Command>>,
+): Promise<number> {
+  const [first] = argv
+  if (first === '--help' || first === '-h') return print(io, overview(commands))
+  if (first === '--version') return print(io, [io.version])
+  const isNamed = first !== undefined && !first.startsWith('-')
+  const name = isNamed ? first : DEFAULT_COMMAND
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (command === undefined) return misused(io, `there is no command '${name}'`, name, Object.keys(commands))
+  const flags = { ...command.flags, help: HELP }
+  const args = argv.slice(isNamed ? 1 : 0)
+  let values: Record<string, string | boolean | undefined>
+  try {
+    values = parseArgs({ args, options: flags, strict: true }).values as typeof values
+  } catch (error) {
+    const unknown = systemCodeOf(error) === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? unknownFlag(args, flags) : undefined
+    if (unknown === undefined) return misused(io, `${name}: ${reasonOf(error).split('\n')[0]}`)
+    return misused(
+      io,
+      `${name} has no flag ${unknown}`,
+      unknown,
+      Object.keys(flags).map(flag => `--${flag}`),
+    )
+  }
+  const empty = Object.keys(values).find(flag => values[flag] === '')
+  if (empty !== undefined) return misused(io, `--${empty} is given an empty ${command.flags[empty]?.value ?? 'value'}`)
+  return values.help === true ? print(io, usage(name, command)) : command.run(values, io)
+}
+
+function print(io: Io, lines: readonly string[]): number {
+  for (const line of lines) io.stdout(line)
+  return EXIT_DONE
+}
+
+function misused(io: Io, message: string, word = '', known: readonly string[] = []): number {
+  const likely = likelySpelling(word, known)
+  io.stderr(
+    `larder: ${message}; ${likely === undefined ? 'larder --help shows what there is' : `did you mean ${likely}?`}`,
+  )
+  return EXIT_USAGE
+}
+
+/** The first flag of `args` that is not one of `flags`, as it was written. */
+function unknownFlag(args: string[], flags: Readonly<Record<string, Flag>>): string | undefined {
+  const { tokens } = parseArgs({ args, options: flags, strict: false, tokens: true })
+  const token = tokens.find(each => each.kind === 'option' && !Object.hasOwn(flags, each.name))
+  return token?.kind === 'option' ? token.rawName : undefined
+}
+
+function overview(commands: Readonly<Record<string, Command>>): string[] {
+  return [
+    'larder [COMMAND] [FLAGS]',
+    '',
+    ...columns(Object.entries(commands).map(([name, { summary }]) => [name, summary])),
+    '',
+    ...columns([
+      ['--help', 'show this; behind a command, show its flags'],
+      ['--version', 'show the version'],
+    ]),
+    '',
+    `Without a command it is larder ${DEFAULT_COMMAND}.`,
+  ]
+}
+
+function usage(name: string, command: Command): string[] {
+  const flags = Object.entries({ ...command.flags, help: HELP }).map(([flag, { short, value, help }]) => {
+    const letter = short === undefined ? '' : `-${short}, `
+    return [`${letter}--${flag}${value === undefined ? '' : ` ${value}`}`, help] as const
+  })
+  return [`larder ${name} [FLAGS]`, '', command.summary, '', ...columns(flags)]
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+}

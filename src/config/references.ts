@@ -1,0 +1,128 @@
+/**
+ * Faults that lie between entries: what must differ and does not, and names that refer to nothing. They
+ * are looked for in the values as they are written, so that a fault elsewhere does not hide them.
+ */
+import { formatAddress, parseAddress } from './addresses.ts'
+import { type DeviceKind, defaultTopic } from './devices.ts'
+import { type Complaint, type Key, pathOf, shorten } from './fault.ts'
+import { DEFAULT_NAME } from './root.ts'
+import { likelySpelling } from './spelling.ts'
+import { isMap } from './structure.ts'
+import { either } from './values.ts'
+
+/** A map in a list, and the keys that lead to it. */
+interface Entry {
+  map: Record<string, unknown>
+  keys: readonly Key[]
+}
+
+/** Something that only one may have. */
+interface Claim {
+  on: string
+  keys: readonly Key[]
+}
+
+/** All such faults of a file. */
+export function referenceComplaints(root: unknown): Complaint[] {
+  if (!isMap(root)) return []
+  const devices = entriesOf(root, 'devices')
+  const room = typeof root.name === 'string' ? root.name : DEFAULT_NAME
+  return [
+    ...repeats('topic', topics(devices, room), 'give one of them another name, room or topic'),
+    ...repeats('port', settings(devices, 'serial', 'path'), 'a port has one reader'),
+    ...repeats('pin', settings(devices, 'gpio', 'pin'), 'a pin has one use'),
+    ...repeats('address', listenerAddresses(root.listeners), 'give one of them another port'),
+    ...repeats('name', bridgeNames(entriesOf(root, 'bridges')), 'give one of them another'),
+    ...entriesOf(root, 'schedules').flatMap(schedule => references(schedule, devices)),
+  ]
+}
+
+function entriesOf(root: Record<string, unknown>, section: string): Entry[] {
+  const list = root[section]
+  if (!Array.isArray(list)) return []
+  return list.flatMap((map, index) => (isMap(map) ? [{ map, keys: [section, index] }] : []))
+}
+
+function topics(devices: Entry[], gatewayName: string): Claim[] {
+  return devices.flatMap(({ map, keys }) => {
+    if (typeof map.topic === 'string') return [{ on: map.topic, keys: [...keys, 'topic'] }]
+    const room = map.room ?? ('system' in map ? gatewayName : undefined)
+    if (typeof map.name !== 'string' || typeof room !== 'string') return []
+    return [{ on: defaultTopic(room, map.name), keys: [...keys, 'name'] }]
+  })
+}
+
+function settings(devices: Entry[], kind: DeviceKind, setting: string): Claim[] {
+  return devices.flatMap(({ map, keys }) => {
+    const value = isMap(map[kind]) ? map[kind][setting] : undefined
+    const isScalar = typeof value === 'string' || typeof value === 'number'
+    return isScalar ? [{ on: `${value}`, keys: [...keys, kind, setting] }] : []
+  })
+}
+
+function listenerAddresses(listeners: unknown): Claim[] {
+  if (!Array.isArray(listeners)) return []
+  return listeners.flatMap((entry, index) => {
+    const url = isMap(entry) ? entry.url : entry
+    const address = typeof url === 'string' ? parseAddress(url) : undefined
+    // Port 0 takes a free one each time.
+    if (address === undefined || address.port === 0) return []
+    const on = formatAddress(address).replace(/^\w+:\/\//, '')
+    return [{ on, keys: isMap(entry) ? ['listeners', index, 'url'] : ['listeners', index] }]
+  })
+}
+
+function bridgeNames(bridges: Entry[]): Claim[] {
+  return bridges.flatMap(({ map, keys }) =>
+    typeof map.name === 'string' ? [{ on: map.name, keys: [...keys, 'name'] }] : [],
+  )
+}
+
+function repeats(what: string, claims: Claim[], advice: string): Complaint[] {
+  const first = new Map<string, readonly Key[]>()
+  const complaints: Complaint[] = []
+  for (const { on, keys } of claims) {
+    const owner = first.get(on)
+    if (owner === undefined) first.set(on, keys)
+    else {
+      const message = `the ${what} ${shorten(on)} is taken already, by ${pathOf(owner.slice(0, 2))}: ${advice}`
+      complaints.push({ keys, message, at: 'value' })
+    }
+  }
+  return complaints
+}
+
+function references({ map, keys }: Entry, devices: Entry[]): Complaint[] {
+  if (map.poll !== undefined) return reference(map.poll, [...keys, 'poll'], devices)
+  if (!isMap(map.set)) return []
+  const { device } = map.set
+  const at = [...keys, 'set', 'device']
+  const target = devices.find(each => each.map.name === device)
+  if (target === undefined || !isReadOnly(target.map)) return reference(device, at, devices)
+  const message = `'${shorten(`${device}`)}' takes no commands: only a serial device, or a pin with direction: out, can be set`
+  return [{ keys: at, message, at: 'value' }]
+}
+
+function isReadOnly(device: Record<string, unknown>): boolean {
+  const isInput = isMap(device.gpio) && device.gpio.direction === 'in'
+  return isInput || 'file' in device || 'system' in device
+}
+
+/** What is wrong with a device's name where another entry uses it. */
+function reference(name: unknown, keys: readonly Key[], devices: Entry[]): Complaint[] {
+  const names = devices.map(({ map }) => map.name)
+  // A name that could not be read may be the one that is looked for.
+  if (typeof name !== 'string' || name === '' || names.some(each => typeof each !== 'string')) return []
+  const sharing = devices.filter(({ map }) => map.name === name)
+  if (sharing.length === 1) return []
+  const shown = `'${shorten(name)}'`
+  if (sharing.length > 1) {
+    const places = sharing.map(each => pathOf(each.keys)).join(' and ')
+    return [{ keys, message: `${shown} is the name of ${places}: give them different names`, at: 'value' }]
+  }
+  const likely = likelySpelling(name, names as string[])
+  const known =
+    names.length === 0 ? 'there are no devices' : `there is ${either(names.map(each => shorten(`${each}`)))}`
+  const hint = likely === undefined ? known : `did you mean '${likely}'?`
+  return [{ keys, message: `no device is called ${shown}; ${hint}`, at: 'value', wide: true }]
+}

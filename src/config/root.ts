@@ -1,0 +1,96 @@
+/** The top of `larder.yaml`, and the sections that are only a few numbers. */
+import * as v from 'valibot'
+import { type Address, address } from './addresses.ts'
+import { type BridgeEntry, bridgeList } from './bridges.ts'
+import { type DeviceEntry, deviceList } from './devices.ts'
+import { type Checks, scheduleList } from './schedules.ts'
+import type { LimitsConfig, LogConfig, ScheduleConfig, StoreConfig } from './schema.ts'
+import { isMap, list, map } from './structure.ts'
+import { levels } from './topics.ts'
+import { choice, duration, type Schema, size, text, whole } from './values.ts'
+
+/** The file as it was read, before paths and names that depend on each other are filled in. */
+export interface Root {
+  name: string
+  dataDir: string
+  listeners: Address[]
+  store: StoreConfig
+  limits: LimitsConfig
+  devices: DeviceEntry[]
+  schedules: ScheduleConfig[]
+  bridges: BridgeEntry[]
+  log: LogConfig
+}
+
+export const DEFAULT_NAME = 'Larder'
+
+const KIB = 2 ** 10
+const MIB = 2 ** 20
+const GIB = 2 ** 30
+
+export function rootSchema(checks: Checks): Schema<Root> {
+  return map(
+    {
+      name: v.optional(levels('Larder'), DEFAULT_NAME),
+      data_dir: v.optional(text({ example: './larder-data' }), './larder-data'),
+      listeners: v.optional(list(listener(), { example: LISTENER_EXAMPLE }), [LISTENER_EXAMPLE]),
+      store: v.optional(store(), {}),
+      limits: v.optional(limits(), {}),
+      devices: v.optional(deviceList(), []),
+      schedules: v.optional(scheduleList(checks), []),
+      bridges: v.optional(bridgeList(), []),
+      log: v.optional(log(), {}),
+    },
+    { example: 'name: Larder' },
+  )
+}
+
+const LISTENER_EXAMPLE = 'mqtt://127.0.0.1:1883'
+
+/** An address, by itself or as the `url` of a map. */
+function listener(): Schema<Address> {
+  const url = address({ protocols: ['mqtt', 'ws'], minPort: 0, example: LISTENER_EXAMPLE })
+  const inMap = v.pipe(
+    map({ url }, { example: `url: ${LISTENER_EXAMPLE}` }),
+    v.transform(entry => entry.url),
+  )
+  return v.lazy(input => (isMap(input) ? inMap : url)) as Schema<Address>
+}
+
+function store(): Schema<StoreConfig> {
+  return map(
+    {
+      durability: v.optional(choice(['ack']), 'ack'),
+      commit_delay: v.optional(duration({ min: 0, max: 100, example: '5ms' }), '5ms'),
+      retained_interval: v.optional(duration({ min: 100, max: 86_400_000, example: '5m' }), '5m'),
+    },
+    { example: 'commit_delay: 5ms' },
+  )
+}
+
+function limits(): Schema<LimitsConfig> {
+  return map(
+    {
+      max_packet_size: v.optional(size({ min: KIB, max: 256 * MIB, example: '2MiB' }), '2MiB'),
+      max_inflight: v.optional(whole({ min: 1, max: 65_535, example: 100 }), 100),
+      max_queued_messages: v.optional(whole({ min: 1, max: 100_000_000, example: 100_000 }), 100_000),
+      max_queued_bytes: v.optional(size({ min: KIB, max: 1024 * GIB, example: '256MiB' }), '256MiB'),
+      max_unsent: v.optional(size({ min: KIB, max: GIB, example: '4MiB' }), '4MiB'),
+      connect_timeout: v.optional(duration({ min: 100, max: 3_600_000, example: '10s' }), '10s'),
+      max_keepalive: v.optional(duration({ min: 0, max: 65_535_000, example: '10m', seconds: true }), 0),
+      max_topic_levels: v.optional(whole({ min: 1, max: 65_535, example: 200 }), 200),
+      max_connections: v.optional(whole({ min: 1, max: 1_000_000, example: 10_000 }), 10_000),
+    },
+    { example: 'max_packet_size: 2MiB' },
+  )
+}
+
+function log(): Schema<LogConfig> {
+  return map(
+    {
+      level: v.optional(choice(['debug', 'info', 'warn', 'error']), 'info'),
+      format: v.optional(choice(['auto', 'json', 'text']), 'auto'),
+    },
+    { example: 'level: info' },
+  )
+}

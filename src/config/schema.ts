@@ -1,0 +1,179 @@
+/**
+ * What the rest of the gateway gets of `larder.yaml`: plain data, every default filled in, durations in
+ * milliseconds, sizes in bytes, paths absolute. How the file is written is the business of the other
+ * files of this folder; nobody else ever sees the text.
+ */
+import type { LogFormat, LogLevel } from '../kernel/log.ts'
+
+export interface Config {
+  /** The gateway's name; also the room of its `system` source. */
+  name: string
+  /** Absolute path of the folder that the store lives in. */
+  dataDir: string
+  listeners: ListenerConfig[]
+  store: StoreConfig
+  limits: LimitsConfig
+  devices: DeviceConfig[]
+  schedules: ScheduleConfig[]
+  bridges: BridgeConfig[]
+  log: LogConfig
+}
+
+export interface ListenerConfig {
+  protocol: 'mqtt' | 'ws'
+  /** Name or address, an IPv6 address without its brackets. */
+  host: string
+  /** 0 takes any free one. */
+  port: number
+  /** WebSocket only: the path that is answered. Absent, every path is. */
+  path?: string
+}
+
+export interface StoreConfig {
+  durability: 'ack'
+  /** ms that a commit for online sessions waits, so that it can be elided. */
+  commitDelay: number
+  /** ms between two writes of retained messages that were published with QoS 0. */
+  retainedInterval: number
+}
+
+export interface LimitsConfig {
+  /** Bytes of one packet, both ways. */
+  maxPacketSize: number
+  /** QoS > 0 messages sent and not acknowledged, per session. */
+  maxInflight: number
+  /** QoS > 0 messages waiting, per session. */
+  maxQueuedMessages: number
+  /** Bytes of QoS > 0 messages waiting, per session. */
+  maxQueuedBytes: number
+  /** Bytes handed to a socket that has not taken them; QoS 0 beyond is dropped. */
+  maxUnsent: number
+  /** ms in which a new connection must have sent its CONNECT. */
+  connectTimeout: number
+  /** ms; a client that asks for a longer keepalive, or none, is refused. 0 = no limit. */
+  maxKeepalive: number
+  maxTopicLevels: number
+  maxConnections: number
+}
+
+export interface LogConfig {
+  level: LogLevel
+  format: LogFormat
+}
+
+/** What the owner wants done to a numeric value: `value * scale + offset`, rounded to `round` decimals. */
+export interface ShapeConfig {
+  scale: number
+  offset: number
+  round: number | undefined
+}
+
+interface DeviceCommon {
+  name: string
+  /** One or more levels of the topic, such as `Kitchen` or `Cellar/Pantry`. */
+  room: string
+  topic: string
+  qos: 0 | 1
+  retain: boolean
+  /** Several named values: as one JSON object on the topic, or each on `<topic>/<field>`. */
+  publish: 'json' | 'fields'
+  shape: ShapeConfig
+}
+
+export type DeviceConfig =
+  | (DeviceCommon & { kind: 'serial'; settings: SerialConfig })
+  | (DeviceCommon & { kind: 'gpio'; settings: GpioConfig })
+  | (DeviceCommon & { kind: 'file'; settings: FileConfig })
+  | (DeviceCommon & { kind: 'system'; settings: SystemConfig })
+
+export interface SerialConfig {
+  /** Absolute. */
+  path: string
+  baud: number
+  dataBits: 7 | 8
+  parity: 'none' | 'even' | 'odd'
+  stopBits: 1 | 2
+  codec: 'json' | 'pairs' | 'csv' | 'number'
+  /** Names of the columns; empty unless `codec` is `csv`. */
+  columns: string[]
+  /** Between the columns of `csv`. */
+  separator: string
+  /** Bytes of one line. */
+  maxLine: number
+  /** ms without a byte after which the port counts as unplugged and is reopened; undefined never does. */
+  silence: number | undefined
+  /** Ends each line that is written to the device. */
+  writeLineEnding: '\n' | '\r\n' | '\r' | ''
+}
+
+export interface GpioConfig {
+  /** BCM number, 0 to 53. */
+  pin: number
+  direction: 'in' | 'out'
+  activeLow: boolean
+  /** Inputs: ms that a level must stand before it counts. */
+  debounce: number
+  /** Outputs: level to set when opened; undefined keeps the one it has. */
+  initial: boolean | undefined
+  driver: 'auto' | 'onoff' | 'memory'
+}
+
+export interface FileConfig {
+  /** Absolute. */
+  path: string
+  /** ms between two readings. */
+  every: number
+  /** Regular expression whose first group is the value; undefined takes the first number in the file. */
+  pattern: string | undefined
+}
+
+export interface SystemConfig {
+  /** ms between two readings. */
+  every: number
+  /** Absolute path; the disk it lies on is measured. */
+  disk: string
+}
+
+interface ScheduleCommon {
+  name?: string
+  /** Five fields, or six with seconds first. */
+  cron: string
+  /** IANA name such as `Europe/Berlin`; absent, the machine's own. */
+  timezone?: string
+}
+
+export type ScheduleConfig =
+  | (ScheduleCommon & { poll: string })
+  | (ScheduleCommon & { publish: PublishConfig })
+  | (ScheduleCommon & { set: { device: string; value: string } })
+
+export interface PublishConfig {
+  topic: string
+  payload: string
+  qos: 0 | 1 | 2
+  retain: boolean
+}
+
+export interface BridgeConfig {
+  name: string
+  /** `mqtt://host:port`, always with the port. */
+  url: string
+  clientId: string
+  username?: string
+  password?: string
+  /** ms; whole seconds. */
+  keepalive: number
+  maxInflight: number
+  /** ms; shortest and longest pause between two attempts to connect. */
+  retry: { min: number; max: number }
+  out: BridgeRule[]
+}
+
+/** As Mosquitto's `topic FILTER out QOS LOCAL-PREFIX REMOTE-PREFIX`. */
+export interface BridgeRule {
+  /** The local filter is `localPrefix + filter`; the remote topic is `remotePrefix` + the topic without `localPrefix`. */
+  filter: string
+  qos: 0 | 1
+  localPrefix?: string
+  remotePrefix?: string
+}

@@ -1,0 +1,125 @@
+/**
+ * All devices of the gateway, and the schedules that act on them. One device that fails, hangs or talks
+ * nonsense never disturbs another: each has its own link (`link.ts`), and none can make `start` or `stop` fail or wait for long.
+ */
+import type { Clock } from '../kernel/clock.ts'
+import { reasonOf } from '../kernel/errors.ts'
+import type { Part } from '../kernel/lifecycle.ts'
+import type { Log } from '../kernel/log.ts'
+import { FaultLog } from './faults.ts'
+import { DeviceLink } from './link.ts'
+import type { Device, DeviceBroker, Schedule, Source } from './ports.ts'
+import { Schedules } from './schedules.ts'
+
+/** Time in ms that the start of the gateway waits for slow devices; they go on starting behind it. */
+const START_DEADLINE_MS = 2_000
+
+export class DeviceManager<D extends Device = Device> implements Part {
+  readonly name = 'devices'
+  readonly #devices: readonly D[]
+  readonly #openSource: (device: D) => Source
+  readonly #broker: DeviceBroker
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #faults: FaultLog
+  readonly #schedules: Schedules
+  readonly #links: DeviceLink[] = []
+
+  /** `openSource` chooses the driver of a device; when it throws, that device is offline. */
+  constructor(options: {
+    devices: readonly D[]
+    schedules: readonly Schedule[]
+    openSource: (device: D) => Source
+    broker: DeviceBroker
+    log: Log
+    clock: Clock
+  }) {
+    this.#devices = options.devices
+    this.#openSource = options.openSource
+    this.#broker = options.broker
+    this.#log = options.log
+    this.#clock = options.clock
+    this.#faults = new FaultLog({ log: options.log, clock: options.clock })
+    this.#schedules = new Schedules({
+      schedules: options.schedules,
+      clock: options.clock,
+      run: schedule => this.#run(schedule),
+      onSkipped: schedule => this.#fault(schedule, 'is still busy with its last run; this one is skipped'),
+    })
+  }
+
+  /** Resolves when every device has started, failed to, or taken too long; rejects only when aborted or a schedule is wrong. */
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    await this.#soon(signal, Promise.all(this.#devices.map(device => this.add(device, this.#open(device)))))
+    for (const link of this.#links) link.giveUpWaiting()
+    try {
+      signal.throwIfAborted()
+      await this.#schedules.start(signal)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  /** Stops schedules and sources, and leaves every device `offline`. */
+  async stop(): Promise<void> {
+    this.#schedules.stop()
+    await Promise.all(this.#links.splice(0).map(link => link.stop()))
+    this.#faults.stop()
+  }
+
+  /** Adds a device with a source of the caller's own. Resolves when it has started or is known to be offline. */
+  async add(device: Device, source: Source): Promise<void> {
+    const link = new DeviceLink({ device, source, broker: this.#broker, log: this.#log, clock: this.#clock })
+    this.#links.push(link)
+    await link.start()
+  }
+
+  /** A source that cannot even be made is one that cannot be started. */
+  #open(device: D): Source {
+    try {
+      return this.#openSource(device)
+    } catch (error) {
+      return { start: () => Promise.reject(error), stop: () => Promise.resolve() }
+    }
+  }
+
+  /** Resolves with `work`, at the deadline or at an abort, whichever is first. */
+  async #soon(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
+    await new Promise<void>(resolve => {
+      const timer = this.#clock.after(START_DEADLINE_MS, resolve)
+      signal.addEventListener('abort', () => resolve(), { once: true })
+      void work.finally(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  async #run(schedule: Schedule): Promise<void> {
+    try {
+      const { poll, publish, set } = schedule
+      if (poll !== undefined) await this.#link(poll).poll()
+      if (set !== undefined) await this.#link(set.device).command(String(set.value))
+      if (publish !== undefined) {
+        const { topic, payload, qos = 0, retain = false } = publish
+        await this.#broker.publish(topic, Buffer.from(String(payload)), { qos, retain })
+      }
+    } catch (error) {
+      this.#fault(schedule, `failed: ${reasonOf(error)}`)
+    }
+  }
+
+  /** A device by its name, or by `<room>/<name>` where a name is in several rooms. */
+  #link(name: string): DeviceLink {
+    const link = this.#links.find(({ device }) => device.name === name || `${device.room}/${device.name}` === name)
+    if (link === undefined) throw new Error(`there is no device called ${JSON.stringify(name)}`)
+    return link
+  }
+
+  #fault(schedule: Schedule, what: string): void {
+    const name = schedule.name ?? schedule.cron
+    this.#faults.report(`schedule ${name}`, `schedule ${name} ${what}`)
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Time is a port, and it is two different things. Wall time is what a person reads and may jump by
+ * years (a Pi has no clock battery); monotonic time only ever goes forward and is what keepalive,
+ * retry, delays and expiry are measured with. Timers run on monotonic time.
+ */
+
+/** A running timer. Cancelling twice, or after it fired, does nothing. */
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /** Milliseconds since 1970-01-01T00:00:00Z. May jump. */
+  wall(): number
+  /** Milliseconds since some fixed point in this process; never goes back. */
+  monotonic(): number
+  /** Runs `fire` once after `delay` milliseconds. The timer does not keep the process alive. */
+  after(delay: number, fire: () => void): Timer
+  /** Runs `fire` every `period` milliseconds until cancelled. The timer does not keep the process alive. */
+  every(period: number, fire: () => void): Timer
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  wall: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delay, fire) {
+    const timer = setTimeout(fire, delay).unref()
+    return { cancel: () => clearTimeout(timer) }
+  },
+  every(period, fire) {
+    const timer = setInterval(fire, period).unref()
+    return { cancel: () => clearInterval(timer) }
+  },
+}

@@ -1,0 +1,92 @@
+/**
+ * A WebSocket as a stream of bytes, so that a session cannot tell it from a TCP socket.
+ *
+ * Reading: binary messages follow each other without seams [MQTT-6.0.0-2]; a reader that falls behind
+ * pauses the socket underneath. Writing: `ws.send` calls back when the kernel has taken the bytes, which
+ * is what makes `writableLength`, the false of `write` and `drain` true. What gathers meanwhile leaves as
+ * few messages of up to `MESSAGE_BYTES` rather than one for each MQTT packet.
+ */
+import { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+
+/** Small chunks are joined into messages of up to so many bytes; a larger chunk is a message of its own and is not copied. */
+const MESSAGE_BYTES = 64 * 1024
+
+/** Status codes of RFC 6455 §7.4.1. */
+const NORMAL_CLOSURE = 1000
+const UNSUPPORTED_DATA = 1003
+
+export class WebSocketStream extends Duplex {
+  readonly #ws: WebSocket
+  /** The peer broke the protocol: a close frame that says why is on its way to it and must not be overtaken. */
+  #refusing = false
+
+  constructor(ws: WebSocket) {
+    super({ allowHalfOpen: false })
+    this.#ws = ws
+    ws.on('message', (data: Buffer, isBinary) => this.#onMessage(data, isBinary))
+    // What was still being written fails through the callback of `send`.
+    ws.once('close', () => void this.push(null))
+    ws.on('error', error => {
+      this.#refusing = true
+      this.destroy(error)
+    })
+  }
+
+  override _read(): void {
+    this.#ws.resume()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#ws.send(chunk, done)
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    const messages = toMessages(chunks)
+    const last = messages.pop() as Buffer
+    for (const message of messages) this.#ws.send(message)
+    this.#ws.send(last, done)
+  }
+
+  override _final(done: () => void): void {
+    this.#ws.close(NORMAL_CLOSURE)
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    // When refusing, `ws` ends the connection itself, at the latest after its closeTimeout.
+    if (!this.#refusing) this.#ws.terminate()
+    done(error)
+  }
+
+  #onMessage(data: Buffer, isBinary: boolean): void {
+    if (this.destroyed || this.readableEnded) return
+    if (!isBinary) {
+      // [MQTT-6.0.0-1]
+      this.#refusing = true
+      this.#ws.close(UNSUPPORTED_DATA, 'MQTT travels in binary frames')
+      this.destroy()
+      return
+    }
+    if (data.length > 0 && !this.push(data)) this.#ws.pause()
+  }
+}
+
+/** Joins neighbours while they fit into one message. */
+function toMessages(chunks: readonly { chunk: Buffer }[]): Buffer[] {
+  const messages: Buffer[] = []
+  let group: Buffer[] = []
+  let bytes = 0
+  const flush = () => {
+    if (group.length > 0) messages.push(group.length === 1 ? (group[0] as Buffer) : Buffer.concat(group, bytes))
+    group = []
+    bytes = 0
+  }
+  for (const { chunk } of chunks) {
+    if (bytes + chunk.length > MESSAGE_BYTES) flush()
+    group.push(chunk)
+    bytes += chunk.length
+  }
+  flush()
+  return messages
+}

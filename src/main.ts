@@ -1,0 +1,186 @@
+/**
+ * The composition root: builds the gateway's parts from a configuration, and starts and stops them in
+ * order. The only file that knows everybody.
+ */
+import { openSource } from '../device/open-source.ts'
+import { ReadGate } from '../device/sysfs/read-gate.ts'
+import { SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
+import type { Hooks } from './broker/aedes.ts'
+import { Hub } from './broker/hub.ts'
+import { LocalAccess } from './broker/local.ts'
+import type { Config, DeviceConfig } from './config/schema.ts'
+import { DeviceManager } from './devices/manager.ts'
+import type { Device, GpioDriver, Source } from './devices/ports.ts'
+import { type Clock, systemClock } from './kernel/clock.ts'
+import { reasonOf } from './kernel/errors.ts'
+import { Lifecycle, type Part } from './kernel/lifecycle.ts'
+import { createLog, type Log } from './kernel/log.ts'
+import { ConnectionLimit } from './listen/limit.ts'
+import { openListener } from './listen/open.ts'
+import type { Listener } from './listen/ports.ts'
+import { LevelPersistence } from './store/persistence.ts'
+
+/** What a gateway can be given instead of what it would make itself. */
+export interface GatewayDependencies {
+  log?: Log
+  clock?: Clock
+  /** Aedes' hooks: who may connect, publish, subscribe. */
+  hooks?: Partial<Hooks>
+  /** Used for every pin instead of the board's own. */
+  gpio?: GpioDriver
+}
+
+export interface PublishOptions {
+  qos?: 0 | 1 | 2
+  retain?: boolean
+}
+
+/** A device whose source the embedding program brings. */
+export interface AddedDevice extends Partial<Omit<Device, 'name' | 'room'>> {
+  name: string
+  room: string
+}
+
+export class Gateway {
+  /** The broker: aedes, with its hooks and events. */
+  readonly hub: Hub
+  readonly #config: Config
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #persistence: LevelPersistence
+  readonly #local: LocalAccess
+  readonly #devices: DeviceManager<DeviceConfig>
+  readonly #listeners: Listener[] = []
+  /** Those of the listeners that have started. */
+  readonly #open: Listener[] = []
+  readonly #limit: ConnectionLimit
+  readonly #lifecycle: Lifecycle
+
+  constructor(config: Config, deps: GatewayDependencies = {}) {
+    const log = deps.log ?? createLog(config.log)
+    const clock = deps.clock ?? systemClock
+    const { limits } = config
+    this.#config = config
+    this.#log = log
+    this.#clock = clock
+    this.#persistence = new LevelPersistence(
+      {
+        dataDir: config.dataDir,
+        commitDelay: config.store.commitDelay,
+        retainedInterval: config.store.retainedInterval,
+        limits: { maxMessages: limits.maxQueuedMessages, maxBytes: limits.maxQueuedBytes },
+      },
+      { clock, log },
+    )
+    this.hub = new Hub({ persistence: this.#persistence, limits, clock, log, hooks: deps.hooks ?? {} })
+    this.hub.on('error', error => log.error({ reason: reasonOf(error) }, 'the broker met a fault'))
+    this.#local = new LocalAccess({ hub: this.hub })
+    this.#limit = new ConnectionLimit({ max: limits.maxConnections, clock, log })
+    const reads = new ReadGate()
+    this.#devices = new DeviceManager<DeviceConfig>({
+      devices: config.devices,
+      schedules: config.schedules,
+      openSource: device => openSource(device, { clock, reads, gpio: deps.gpio }),
+      broker: this.#local,
+      log,
+      clock,
+    })
+    this.#lifecycle = new Lifecycle({
+      onStopFault: (part, error) => log.error({ part, reason: reasonOf(error) }, 'a part did not stop as it should'),
+    })
+  }
+
+  /** Resolves when the gateway accepts connections on every listener. When it cannot, rejects and leaves nothing behind. */
+  async start(signal: AbortSignal = new AbortController().signal): Promise<void> {
+    try {
+      for (const part of await this.#parts()) await this.#lifecycle.start(part, signal)
+    } catch (error) {
+      await this.#lifecycle.stop()
+      throw error
+    }
+  }
+
+  /** Says goodbye to everybody and writes what is in memory. */
+  async stop(): Promise<void> {
+    await this.#lifecycle.stop()
+  }
+
+  /** Where the gateway listens, as URLs, with the real ports. */
+  addresses(): string[] {
+    return this.#listeners.map(listener => listener.address())
+  }
+
+  /** Publishes a message. Resolves when it is settled: for QoS 1 and 2 durable, or waited for by nobody. */
+  publish(topic: string, payload: string | Buffer, options: PublishOptions = {}): Promise<void> {
+    const { qos = 0, retain = false } = options
+    return this.#local.publish(topic, Buffer.from(payload), { qos, retain })
+  }
+
+  /** Calls `listener` for every message that matches `filter`, retained ones first, until the returned function is called. */
+  subscribe(filter: string, listener: (topic: string, payload: Buffer, retained?: boolean) => void): () => void {
+    return this.#local.subscribe(filter, listener)
+  }
+
+  /** Adds a device with a source of the caller's own; its readings go to `/Home/<room>/<name>` unless `topic` says otherwise. */
+  addSource(device: AddedDevice, source: Source): Promise<void> {
+    const { name, room } = device
+    const defaults = { qos: 0, retain: true, publish: 'json', shape: { scale: 1, offset: 0 } } as const
+    return this.#devices.add({ topic: `/Home/${room}/${name}`, ...defaults, ...device }, source)
+  }
+
+  /**
+   * In the order of their start. What lets messages in comes last, when everything that waits for messages
+   * stands. At the stop: nobody new, devices say that they are offline, sessions end, sockets close, the
+   * store last.
+   */
+  async #parts(): Promise<Part[]> {
+    const { bridges, listeners } = this.#config
+    for (const settings of listeners) this.#listeners.push(await this.#listener(settings))
+    const spools = new Set(bridges.map(({ name }) => SPOOL_CLIENT_PREFIX + name))
+    return [
+      part('store', {
+        start: () => this.hub.listen(),
+        stop: () => this.#persistence.destroy(),
+      }),
+      part('listeners', { stop: async () => void (await Promise.all(this.#open.map(listener => listener.stop()))) }),
+      part('connections', { stop: () => this.hub.shut() }),
+      part('spools', { start: () => this.#local.discardSpoolsExcept(spools) }),
+      ...(await Promise.all(bridges.map(settings => this.#bridge(settings)))),
+      this.#devices,
+      part('doors', {
+        start: signal => this.#openDoors(signal),
+        stop: async () => this.#open.forEach(listener => void listener.stopAccepting()),
+      }),
+    ]
+  }
+
+  async #openDoors(signal: AbortSignal): Promise<void> {
+    for (const listener of this.#listeners) {
+      await listener.start(signal)
+      this.#open.push(listener)
+    }
+  }
+
+  #listener(settings: Config['listeners'][number]): Promise<Listener> {
+    return openListener(settings, {
+      clock: this.#clock,
+      log: this.#log,
+      limit: this.#limit,
+      maxPacketSize: this.#config.limits.maxPacketSize,
+      onConnection: (stream, details) => void this.hub.accept(stream, details),
+    })
+  }
+
+  /** MQTT.js is large: it is loaded only when there is a bridge. */
+  async #bridge(settings: Config['bridges'][number]): Promise<Part> {
+    const { Bridge } = await import('./bridge/bridge.ts')
+    return new Bridge({ settings, broker: this.#local, clock: this.#clock, log: this.#log, random: Math.random })
+  }
+}
+
+function part(
+  name: string,
+  { start, stop }: { start?: (signal: AbortSignal) => Promise<void>; stop?: () => Promise<void> },
+): Part {
+  return { name, start: async signal => start?.(signal), stop: async () => stop?.() }
+}

@@ -1,0 +1,53 @@
+/**
+ * An application message on its way through the gateway. It has the shape of aedes' packets, so that
+ * hooks and plug-ins written for aedes can read it; one class, so that the hot path sees one shape.
+ */
+import type { QoS } from './packets.ts'
+import { topicBytesOf } from './publish.ts'
+
+export interface MessageFields {
+  topic: string
+  payload: Buffer
+  qos: QoS
+  retain: boolean
+  dup?: boolean
+  /** The topic as on the wire: UTF-8 behind two length bytes. Made from `topic` when absent. */
+  topicBytes?: Buffer
+  /** Client identifier of the publisher; absent for messages that the gateway itself publishes. */
+  clientId?: string | undefined
+}
+
+export class Message {
+  readonly cmd = 'publish' as const
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly dup: boolean
+  readonly topicBytes: Buffer
+  readonly clientId: string | undefined
+  /** Set by aedes' contracts only (a cluster of brokers tells its messages apart by these two). */
+  brokerId: string | undefined = undefined
+  brokerCounter = 0
+
+  constructor(fields: MessageFields) {
+    this.topic = fields.topic
+    this.payload = fields.payload
+    this.qos = fields.qos
+    this.retain = fields.retain
+    this.dup = fields.dup === true
+    this.topicBytes = fields.topicBytes ?? topicBytesOf(fields.topic)
+    this.clientId = fields.clientId
+  }
+
+  /** A copy that holds no view of a larger buffer: for messages that stay in memory long. */
+  detached(): Message {
+    return new Message({
+      topic: this.topic,
+      payload: Buffer.from(this.payload),
+      qos: this.qos,
+      retain: this.retain,
+      clientId: this.clientId,
+    })
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * PUBLISH, the packet that everything else is there for (MQTT 3.1.1 §3.3). Nothing is copied: topic
+ * and payload are views of the bytes that came in, so who keeps them keeps those bytes. The dear part
+ * of decoding is the topic; `TopicCache` gives a topic that came before the same string again.
+ */
+import { MalformedPacketError } from './malformed.ts'
+import { MAX_REMAINING_LENGTH, PacketType, type QoS } from './packets.ts'
+import { decodeUtf8 } from './utf8.ts'
+
+export interface PublishView {
+  topic: string
+  /** The topic as on the wire: UTF-8 behind two length bytes. Shared, so never written to. */
+  topicBytes: Buffer
+  /** 0 for QoS 0. */
+  packetId: number
+  /** A view of the buffer that was decoded. */
+  payload: Buffer
+  qos: QoS
+  retain: boolean
+  dup: boolean
+}
+
+const RETAIN = 0x01
+const DUP = 0x08
+
+/**
+ * Decodes the PUBLISH whose variable header is buffer[body..end). Throws MalformedPacketError. That the
+ * topic has no wildcards and is not empty is left to `topicNameFault`.
+ */
+export function decodePublish(
+  header: number,
+  buffer: Buffer,
+  body: number,
+  end: number,
+  cache?: TopicCache,
+): PublishView {
+  const qos = (header >> 1) & 3
+  const dup = (header & DUP) !== 0
+  // [MQTT-3.3.1-4]
+  if (qos === 3) throw new MalformedPacketError('PUBLISH has QoS 3')
+  // [MQTT-3.3.1-2]
+  if (qos === 0 && dup) throw new MalformedPacketError('PUBLISH has DUP set at QoS 0')
+  const topicStart = body + 2
+  if (topicStart > end) throw new MalformedPacketError('PUBLISH ends before its topic')
+  const topicEnd = topicStart + ((buffer[body]! << 8) | buffer[body + 1]!)
+  if (topicEnd > end) throw new MalformedPacketError('the topic is longer than its PUBLISH')
+
+  let packetId = 0
+  let payloadStart = topicEnd
+  // [MQTT-2.3.1-5]
+  if (qos > 0) {
+    payloadStart += 2
+    if (payloadStart > end) throw new MalformedPacketError('PUBLISH ends before its packet identifier')
+    packetId = (buffer[topicEnd]! << 8) | buffer[topicEnd + 1]!
+    // [MQTT-2.3.1-1]
+    if (packetId === 0) throw new MalformedPacketError('PUBLISH has packet identifier 0')
+  }
+
+  // [MQTT-3.3.2-1]
+  const cached = cache?.find(buffer, topicStart, topicEnd)
+  return {
+    topic: cached === undefined ? decodeUtf8(buffer, topicStart, topicEnd, 'topic') : cached.topic,
+    topicBytes: cached === undefined ? buffer.subarray(body, topicEnd) : cached.topicBytes,
+    packetId,
+    payload: buffer.subarray(payloadStart, end),
+    qos: qos as QoS,
+    retain: (header & RETAIN) !== 0,
+    dup,
+  }
+}
+
+/** Bytes of a whole PUBLISH; `topicByteLength` is without the two length bytes. Throws RangeError when no packet can hold that much. */
+export function publishLength(topicByteLength: number, payloadLength: number, qos: QoS): number {
+  const remaining = remainingLength(topicByteLength + 2, payloadLength, qos)
+  if (remaining > MAX_REMAINING_LENGTH) throw new RangeError(`a PUBLISH cannot hold ${payloadLength} bytes of payload`)
+  return remaining + (remaining < 0x80 ? 2 : remaining < 0x4000 ? 3 : remaining < 0x20_0000 ? 4 : 5)
+}
+
+/**
+ * Writes a whole PUBLISH into `target` from `at` on and returns the offset after it. `target` must have
+ * room for `publishLength` bytes; `packetId` is not used at QoS 0.
+ */
+export function writePublish(
+  target: Buffer,
+  at: number,
+  p: { topicBytes: Buffer; payload: Buffer },
+  qos: QoS,
+  retain: boolean,
+  dup: boolean,
+  packetId: number,
+): number {
+  return copyTo(target, writePublishHead(target, at, p, qos, retain, dup, packetId), p.payload)
+}
+
+/** As `writePublish`, but leaves out the payload itself, which the caller sends right behind: for large ones. */
+export function writePublishHead(
+  target: Buffer,
+  at: number,
+  p: { topicBytes: Buffer; payload: Buffer },
+  qos: QoS,
+  retain: boolean,
+  dup: boolean,
+  packetId: number,
+): number {
+  target[at++] = (PacketType.PUBLISH << 4) | (dup ? DUP : 0) | (qos << 1) | (retain ? RETAIN : 0)
+  let remaining = remainingLength(p.topicBytes.length, p.payload.length, qos)
+  while (remaining > 0x7f) {
+    target[at++] = (remaining & 0x7f) | 0x80
+    remaining >>= 7
+  }
+  target[at++] = remaining
+  at = copyTo(target, at, p.topicBytes)
+  // [MQTT-2.3.1-5]
+  if (qos > 0) {
+    target[at++] = packetId >> 8
+    target[at++] = packetId & 0xff
+  }
+  return at
+}
+
+/** A topic as on the wire, behind its two length bytes. The topic must be without fault (`topicNameFault`). */
+export function topicBytesOf(topic: string): Buffer {
+  const length = Buffer.byteLength(topic)
+  const bytes = Buffer.allocUnsafe(2 + length)
+  bytes.writeUInt16BE(length)
+  bytes.write(topic, 2)
+  return bytes
+}
+
+function remainingLength(topicBytes: number, payload: number, qos: QoS): number {
+  return topicBytes + (qos > 0 ? 2 : 0) + payload
+}
+
+/** Up to so many bytes a loop is faster than the call into the engine's copy. */
+const COPY_BY_LOOP = 32
+
+function copyTo(target: Buffer, at: number, source: Buffer): number {
+  const length = source.length
+  if (length > COPY_BY_LOOP) target.set(source, at)
+  else for (let i = 0; i < length; i++) target[at + i] = source[i]!
+  return at + length
+}
+
+/** A topic that was found to be a valid string. */
+export interface CachedTopic {
+  readonly topic: string
+  readonly topicBytes: Buffer
+}
+
+/** Topics kept; a power of two. A home publishes on a few hundred. */
+const CACHE_SLOTS = 512
+
+/** Bytes of a topic worth keeping: with the slots, this bounds the cache to 128 KiB of bytes. */
+const MAX_CACHED_BYTES = 256
+
+/**
+ * Remembers topics by their bytes, each in the one slot that its hash names, so that topics which come
+ * again cost no decoding and no check. What is in the cache is valid and is a copy.
+ */
+export class TopicCache {
+  readonly #slots: (CachedTopic | undefined)[] = new Array(CACHE_SLOTS).fill(undefined)
+
+  /** The string in buffer[start..end). Throws MalformedPacketError when it is not valid. */
+  decode(buffer: Buffer, start: number, end: number): string {
+    return this.find(buffer, start, end).topic
+  }
+
+  /** The topic in buffer[start..end), which is without its length bytes. Throws MalformedPacketError when it is not valid. */
+  find(buffer: Buffer, start: number, end: number): CachedTopic {
+    if (end - start > MAX_CACHED_BYTES) return copyTopic(buffer, start, end)
+    let hash = end - start
+    for (let i = start; i < end; i++) hash = Math.imul(hash ^ buffer[i]!, 0x0100_0193)
+    const slot = (hash ^ (hash >>> 15)) & (CACHE_SLOTS - 1)
+    const kept = this.#slots[slot]
+    if (kept !== undefined && isTopic(kept.topicBytes, buffer, start, end)) return kept
+    const fresh = copyTopic(buffer, start, end)
+    this.#slots[slot] = fresh
+    return fresh
+  }
+}
+
+function isTopic(topicBytes: Buffer, buffer: Buffer, start: number, end: number): boolean {
+  if (topicBytes.length !== end - start + 2) return false
+  for (let i = start, j = 2; i < end; i++, j++) {
+    if (buffer[i] !== topicBytes[j]) return false
+  }
+  return true
+}
+
+function copyTopic(buffer: Buffer, start: number, end: number): CachedTopic {
+  const topic = decodeUtf8(buffer, start, end, 'topic')
+  const topicBytes = Buffer.allocUnsafe(end - start + 2)
+  topicBytes.writeUInt16BE(end - start)
+  buffer.copy(topicBytes, 2, start, end)
+  return { topic, topicBytes }
+}

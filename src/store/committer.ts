@@ -1,0 +1,242 @@
+/**
+ * Group commit: the one way to the disk. Writes gather in memory; one batch at a time is on its way,
+ * and whatever arrives meanwhile goes into the next. How soon the next batch starts depends on the most
+ * urgent thing in it:
+ *   now   somebody waits for the disk (an offline session's message, a subscription, QoS 2)
+ *   soon  only online sessions wait: after a short delay, in which they may take the message so that it
+ *         need not be written at all
+ *   lazy  nobody waits (an acknowledged message is to be deleted): with the next batch, or by itself,
+ *         unsynced, after a second
+ *
+ * A batch that fails is kept and tried again: its publishers are not acknowledged meanwhile.
+ */
+import type { Clock, Timer } from '../kernel/clock.ts'
+import { reasonOf } from '../kernel/errors.ts'
+import type { Log } from '../kernel/log.ts'
+import { COMMITTING, DURABLE, type Entry, PENDING } from './entry.ts'
+import { bodyKey, queueKey, sessionKey } from './keys.ts'
+import type { LevelQueue } from './queue.ts'
+import { encodeBody, encodePosition, encodeReference, type Position } from './records.ts'
+
+export type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer }
+
+export type Urgency = 'now' | 'soon' | 'lazy'
+
+/** What the committer writes to. */
+export interface BatchWriter {
+  /** Writes all operations or none. With `sync`, resolves when they are on the disk. */
+  write(operations: Operation[], sync: boolean): Promise<void>
+}
+
+/** Deletions wait this long for a batch to travel with: nobody waits for them, and a crash only repeats a message. */
+const LAZY_DELAY_MS = 1_000
+/** A failed batch is tried again after this time: long enough not to keep a full disk busy. */
+const RETRY_DELAY_MS = 1_000
+
+export interface CommitterStats {
+  commits: number
+  /** Keys and values handed to LevelDB, in bytes. */
+  bytes: number
+  /** Entries that were never written because everybody had taken them. */
+  elided: number
+  failures: number
+}
+
+export class Committer {
+  readonly stats: CommitterStats = { commits: 0, bytes: 0, elided: 0, failures: 0 }
+  readonly #writer: BatchWriter
+  readonly #late: () => Operation[]
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #soonDelay: number
+  #entries: Entry[] = []
+  #operations: Operation[] = []
+  #waiters: (() => void)[] = []
+  #touched = new Set<LevelQueue>()
+  /** The most urgent of the gathered writes. */
+  #urgency: Urgency = 'lazy'
+  /** True when one of the gathered operations must be synced. Messages and waiters always are. */
+  #sync = false
+  #running = false
+  #closing = false
+  #timer: { due: number; timer: Timer } | null = null
+  #immediate = false
+  #idle: (() => void) | null = null
+
+  /** `soonDelay` in milliseconds: see `soon` above. `late` gives the writes that are gathered elsewhere, when a batch starts. */
+  constructor(deps: { writer: BatchWriter; clock: Clock; log: Log; soonDelay: number; late: () => Operation[] }) {
+    this.#writer = deps.writer
+    this.#late = deps.late
+    this.#clock = deps.clock
+    this.#log = deps.log
+    this.#soonDelay = deps.soonDelay
+  }
+
+  /** Adds a message. It is settled, and its queues are woken, when its batch is durable. */
+  add(entry: Entry, urgency: Urgency): void {
+    this.#entries.push(entry)
+    this.hurry(urgency)
+  }
+
+  /** Adds a write. `done` is called when it is durable; `queue` has its position written along. */
+  write(operation: Operation | null, urgency: Urgency, options: { done?: () => void; queue?: LevelQueue } = {}): void {
+    if (operation !== null) this.#operations.push(operation)
+    if (options.queue !== undefined) this.#touched.add(options.queue)
+    if (options.done !== undefined) this.#waiters.push(options.done)
+    if (operation !== null && urgency !== 'lazy') this.#sync = true
+    this.hurry(urgency)
+  }
+
+  /** Resolves when everything that was added before is durable. */
+  durable(operation: Operation | null = null): Promise<void> {
+    return new Promise(resolve => this.write(operation, 'now', { done: resolve }))
+  }
+
+  /** Sees to it that the next batch starts no later than `urgency` asks for. */
+  hurry(urgency: Urgency): void {
+    if (urgency === 'now' || this.#urgency === 'lazy') this.#urgency = urgency
+    if (this.#running || this.#immediate) return
+    if (urgency === 'now' || (urgency === 'soon' && this.#soonDelay === 0)) {
+      this.#timer?.timer.cancel()
+      this.#timer = null
+      this.#immediate = true
+      // After the input of this turn of the event loop, so that one batch takes all of it.
+      setImmediate(() => {
+        this.#immediate = false
+        void this.#run()
+      })
+      return
+    }
+    this.#schedule(urgency === 'soon' ? this.#soonDelay : LAZY_DELAY_MS)
+  }
+
+  /** Writes what is left; resolves when it is durable, or when one attempt has failed. */
+  async close(): Promise<void> {
+    this.#closing = true
+    this.#timer?.timer.cancel()
+    this.#timer = null
+    if (this.#running) await new Promise<void>(resolve => (this.#idle = resolve))
+    while (!this.#isEmpty()) {
+      const failures = this.stats.failures
+      await this.#commit()
+      if (this.stats.failures > failures) return
+    }
+  }
+
+  #isEmpty(): boolean {
+    return this.#entries.length + this.#operations.length + this.#waiters.length + this.#touched.size === 0
+  }
+
+  #schedule(delay: number): void {
+    const due = this.#clock.monotonic() + delay
+    if (this.#timer !== null && this.#timer.due <= due) return
+    this.#timer?.timer.cancel()
+    const timer = this.#clock.after(delay, () => {
+      this.#timer = null
+      void this.#run()
+    })
+    this.#timer = { due, timer }
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running || this.#closing || this.#isEmpty()) return
+    this.#timer?.timer.cancel()
+    this.#timer = null
+    this.#running = true
+    const failures = this.stats.failures
+    await this.#commit()
+    this.#running = false
+    if (this.#idle !== null) this.#idle()
+    else if (this.stats.failures > failures) this.#schedule(RETRY_DELAY_MS)
+    else if (!this.#isEmpty()) this.hurry(this.#urgency)
+  }
+
+  async #commit(): Promise<void> {
+    const entries = this.#entries
+    const waiters = this.#waiters
+    const operations = this.#operations.concat(this.#late())
+    const touched = this.#touched
+    const sync = this.#sync
+    this.#entries = []
+    this.#waiters = []
+    this.#operations = []
+    this.#touched = new Set()
+    this.#sync = false
+    this.#urgency = 'lazy'
+
+    const batch = operations.slice()
+    const written: Entry[] = []
+    const positions: [LevelQueue, Position][] = []
+    for (const entry of entries) {
+      if (entry.waiting > 0) this.#stage(entry, batch, touched)
+      else if (entry.refs.length > 0) this.stats.elided++
+      if (entry.waiting > 0 || entry.mustCommit) written.push(entry)
+    }
+    for (const queue of touched) {
+      if (queue.discarded) continue
+      const position = queue.position()
+      positions.push([queue, position])
+      batch.push({ type: 'put', key: sessionKey('p', queue.session), value: encodePosition(position) })
+    }
+    try {
+      if (batch.length > 0) {
+        await this.#writer.write(batch, sync || written.length > 0 || waiters.length > 0)
+        this.stats.commits++
+        for (const operation of batch) {
+          this.stats.bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0)
+        }
+      }
+    } catch (error) {
+      this.stats.failures++
+      this.#log.error({ reason: reasonOf(error) }, 'the store cannot write; what needs the disk is not acknowledged')
+      for (const entry of written) entry.state = PENDING
+      this.#entries = written.concat(this.#entries)
+      this.#operations = operations.concat(this.#operations)
+      this.#waiters = waiters.concat(this.#waiters)
+      for (const queue of touched) this.#touched.add(queue)
+      this.#sync ||= sync
+      return
+    }
+    for (const [queue, position] of positions) queue.positionWritten(position)
+    for (const entry of written) this.#becameDurable(entry)
+    for (const done of waiters) done()
+    for (const entry of written) for (const ref of entry.refs) ref.queue.committed()
+  }
+
+  #stage(entry: Entry, batch: Operation[], touched: Set<LevelQueue>): void {
+    entry.state = COMMITTING
+    entry.refs = entry.refs.filter(ref => !ref.removed)
+    const places = []
+    for (const ref of entry.refs) {
+      const { queue, index } = ref
+      places.push({ session: queue.session, index })
+      batch.push({
+        type: 'put',
+        key: queueKey(queue.session, index),
+        value: encodeReference({
+          message: entry.id,
+          qos: ref.qos,
+          retain: ref.retain,
+          released: ref.released,
+          size: ref.size,
+          packetId: ref.packetId,
+        }),
+      })
+      touched.add(queue)
+    }
+    batch.push({ type: 'put', key: bodyKey(entry.id), value: encodeBody(entry.message, places) })
+  }
+
+  #becameDurable(entry: Entry): void {
+    const wasWritten = entry.state === COMMITTING
+    entry.state = DURABLE
+    if (wasWritten) {
+      // What was acknowledged while the batch was on its way is deleted by the next.
+      for (const { queue, index, removed } of entry.refs) {
+        if (removed) this.write({ type: 'del', key: queueKey(queue.session, index) }, 'lazy', { queue })
+      }
+      if (entry.isAbandoned()) this.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
+    }
+    entry.settle()
+  }
+}

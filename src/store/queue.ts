@@ -1,0 +1,340 @@
+/**
+ * The queue of one persistent session. On disk it is a run of references in order of arrival; in
+ * memory it is three numbers, the references that are not durable yet, and, while a connection is
+ * attached, what that connection reads next:
+ *
+ *        head            next          memoryFirst        tail
+ *   gone | sent, unacked | to be read  | in memory        |
+ *
+ * Everything below `memoryFirst` is on disk or gone, so a session with a million waiting messages
+ * costs no more memory than an empty one. `take` serves from memory when it can and from pages read
+ * ahead when it must.
+ */
+import type { Delivery, SessionQueue } from '../broker/ports.ts'
+import { Deque } from '../kernel/deque.ts'
+import { DURABLE, type Entry, PENDING, Ref } from './entry.ts'
+import type { Position } from './records.ts'
+
+/** What a queue needs of the store. */
+export interface QueueStore {
+  /** Reads references with `from <= index < until` in order, as many as fit a page, with their messages. */
+  readPage(queue: LevelQueue, from: number, until: number): Promise<Page>
+  /** Deletes a durable reference, and its message's body when it was the last. */
+  erase(ref: Ref): void
+  /** Writes a reference again: it was released or given a packet identifier. `done` when that is durable. */
+  rewrite(ref: Ref, done: () => void): void
+  /** A durable message is being sent: that it may have been should be on record. */
+  sent(queue: LevelQueue): void
+  /** A session has gone: what it has not acknowledged should be on disk soon. */
+  sessionLeft(queue: LevelQueue): void
+  /** Reading failed; the queue tries again later. */
+  readFailed(queue: LevelQueue, error: unknown): void
+  /** Called for each message that a limit pushed out. */
+  dropped(queue: LevelQueue): void
+}
+
+export interface Page {
+  refs: Ref[]
+  /** Everything below this index was looked at. */
+  readUntil: number
+}
+
+export interface QueueLimits {
+  /** Messages that one session's queue may hold. Beyond, the oldest goes. */
+  maxMessages: number
+  /** Bytes of topics and payloads that one session's queue may hold. Beyond, the oldest goes. */
+  maxBytes: number
+}
+
+/** An attached queue keeps this many messages that it will send next in memory… */
+const MEMORY_MESSAGES = 2_000
+/** …unless they are larger than this together. */
+const MEMORY_BYTES = 1024 * 1024
+
+export class LevelQueue implements SessionQueue {
+  readonly clientId: string
+  readonly session: number
+  onReady: (() => void) | null = null
+  /** Deliveries below this index may have been sent by an earlier connection. */
+  sentBefore: number
+  /** The session has ended: nothing in the queue counts any more. */
+  discarded = false
+  #head: number
+  #next: number
+  #tail: number
+  #count: number
+  #bytes: number
+  #written: Position
+  readonly #store: QueueStore
+  readonly #limits: QueueLimits
+  readonly #memory = new Deque<Ref>()
+  #memoryFirst: number
+  #memoryBytes = 0
+  readonly #page = new Deque<Ref>()
+  /** Removed, but not yet passed by `head`: acknowledged out of order, or a gap on disk. */
+  readonly #removedAhead = new Set<number>()
+  /** Counts connections; a page that was read for an earlier one is thrown away. */
+  #generation = 0
+  #reading = false
+  #dropping = false
+
+  constructor(fields: {
+    clientId: string
+    session: number
+    /** Lowest index that may be on disk. */
+    head: number
+    position: Position
+    store: QueueStore
+    limits: QueueLimits
+  }) {
+    this.clientId = fields.clientId
+    this.session = fields.session
+    this.#store = fields.store
+    this.#limits = fields.limits
+    this.#head = fields.head
+    this.#next = fields.head
+    this.#tail = fields.position.tail
+    this.#memoryFirst = fields.position.tail
+    this.#count = fields.position.count
+    this.#bytes = fields.position.bytes
+    this.#written = fields.position
+    this.sentBefore = fields.position.sent
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get attached(): boolean {
+    return this.onReady !== null
+  }
+
+  position(): Position {
+    return {
+      tail: this.#tail,
+      sent: Math.max(this.sentBefore, this.#next),
+      count: this.#count,
+      bytes: this.#bytes,
+    }
+  }
+
+  /** True when the position on disk is no longer the true one. */
+  isPositionNew(): boolean {
+    const { tail, sent, count } = this.position()
+    return tail !== this.#written.tail || sent !== this.#written.sent || count !== this.#written.count
+  }
+
+  positionWritten(position: Position): void {
+    this.#written = position
+  }
+
+  /** True when a message of the queue is not durable yet. */
+  get hasPending(): boolean {
+    for (const ref of this.#memory) if (!ref.removed && ref.entry.state !== DURABLE) return true
+    return false
+  }
+
+  /** True while the message at `index` waits for this session. */
+  has(index: number): boolean {
+    return !this.discarded && index >= this.#head && index < this.#tail && !this.#removedAhead.has(index)
+  }
+
+  /** Appends a message that the next commit will write. */
+  append(entry: Entry, qos: 1 | 2, retain: boolean): Ref {
+    const ref = new Ref({ entry, queue: this, index: this.#tail++, qos, retain })
+    this.#memory.push(ref)
+    this.#memoryBytes += ref.size
+    this.#count++
+    this.#bytes += ref.size
+    if (this.#count > this.#limits.maxMessages || this.#bytes > this.#limits.maxBytes) void this.#dropOldest()
+    return ref
+  }
+
+  attach(onReady: () => void): void {
+    this.rewind()
+    this.onReady = onReady
+  }
+
+  detach(): void {
+    this.onReady = null
+    this.rewind()
+    this.#trim()
+    this.#store.sessionLeft(this)
+  }
+
+  rewind(): void {
+    this.#generation++
+    this.#reading = false
+    this.#page.clear()
+    this.sentBefore = Math.max(this.sentBefore, this.#next)
+    this.#next = this.#head
+  }
+
+  take(): Delivery | undefined {
+    while (this.#next < this.#tail) {
+      const fromPage = this.#page.at(0)
+      if (fromPage !== undefined) {
+        this.#page.shift()
+        if (fromPage.index < this.#next || !this.has(fromPage.index)) continue
+        this.#next = fromPage.index + 1
+        if (fromPage.index >= this.sentBefore) this.#store.sent(this)
+        return fromPage
+      }
+      if (this.#next < this.#memoryFirst) {
+        void this.#readAhead()
+        return undefined
+      }
+      const ref = this.#memory.at(this.#next - this.#memoryFirst) as Ref
+      if (!ref.removed && ref.entry.held) return undefined
+      this.#next++
+      if (!ref.removed) return ref
+    }
+    return undefined
+  }
+
+  remove(delivery: Delivery): void {
+    const ref = delivery as Ref
+    if (ref.removed || !this.has(ref.index)) return
+    ref.removed = true
+    this.#count--
+    this.#bytes -= ref.size
+    this.#pass(ref.index)
+    const { entry } = ref
+    if (entry.state === DURABLE) this.#store.erase(ref)
+    else if (--entry.waiting === 0 && !entry.mustCommit) entry.settle()
+    this.#trim()
+  }
+
+  release(delivery: Delivery, done: () => void): void {
+    const ref = delivery as Ref
+    ref.released = true
+    if (ref.entry.state === PENDING) {
+      // Its first write will say so.
+      done()
+      return
+    }
+    this.#store.rewrite(ref, done)
+  }
+
+  /** The store calls this when messages of this queue became durable. */
+  committed(): void {
+    this.#trim()
+    this.onReady?.()
+  }
+
+  /** A reference on disk whose message is not there: it is passed over. */
+  lose(index: number, size: number): void {
+    if (!this.has(index)) return
+    this.#count--
+    this.#bytes -= size
+    this.#pass(index)
+  }
+
+  /** Ends the queue: what is only in memory is given up, its publishers are settled. */
+  discard(): void {
+    for (const ref of [...this.#memory]) this.remove(ref)
+    this.discarded = true
+    this.onReady = null
+    this.#memory.clear()
+    this.#page.clear()
+    this.#removedAhead.clear()
+    this.#generation++
+  }
+
+  /** Every reference that is not removed, in order, read page by page. For aedes' contract and for tools. */
+  async *all(): AsyncGenerator<Ref> {
+    let at = this.#head
+    while (at < this.#memoryFirst) {
+      const page = await this.#store.readPage(this, at, this.#memoryFirst)
+      at = page.readUntil
+      for (const ref of page.refs) if (this.has(ref.index)) yield ref
+    }
+    for (const ref of [...this.#memory]) if (ref.index >= at && !ref.removed) yield ref
+  }
+
+  /** Notes that `index` is gone and moves `head` past everything that is. */
+  #pass(index: number): void {
+    this.#removedAhead.add(index)
+    while (this.#removedAhead.delete(this.#head)) this.#head++
+    if (this.#next < this.#head) this.#next = this.#head
+  }
+
+  /** Indexes in `[from, until)` are not on disk: they were removed before, possibly in an earlier life. */
+  #passGap(from: number, until: number): void {
+    if (from <= this.#head) {
+      for (const index of this.#removedAhead) if (index < until) this.#removedAhead.delete(index)
+      this.#head = Math.max(this.#head, until)
+      while (this.#removedAhead.delete(this.#head)) this.#head++
+    } else {
+      for (let index = from; index < until; index++) this.#removedAhead.add(index)
+    }
+  }
+
+  /** Gives back memory: from the front, what is removed, and what is durable and not to be sent next. */
+  #trim(): void {
+    for (let ref = this.#memory.at(0); ref !== undefined; ref = this.#memory.at(0)) {
+      const keep =
+        !ref.removed &&
+        (ref.entry.state !== DURABLE || (this.attached && ref.index >= this.#next && !this.#isMemoryFull()))
+      if (keep) return
+      this.#memory.shift()
+      this.#memoryFirst = ref.index + 1
+      this.#memoryBytes -= ref.size
+    }
+  }
+
+  #isMemoryFull(): boolean {
+    return this.#memory.length > MEMORY_MESSAGES || this.#memoryBytes > MEMORY_BYTES
+  }
+
+  async #readAhead(): Promise<void> {
+    if (this.#reading) return
+    this.#reading = true
+    const generation = this.#generation
+    const from = this.#next
+    try {
+      const page = await this.#store.readPage(this, from, this.#memoryFirst)
+      if (generation !== this.#generation) return
+      this.#reading = false
+      this.#takePage(from, page)
+      this.onReady?.()
+    } catch (error) {
+      if (generation !== this.#generation) return
+      this.#reading = false
+      this.#store.readFailed(this, error)
+    }
+  }
+
+  #takePage(from: number, page: Page): void {
+    let expected = from
+    for (const ref of page.refs) {
+      if (ref.index > expected) this.#passGap(expected, ref.index)
+      expected = ref.index + 1
+      if (this.has(ref.index)) this.#page.push(ref)
+    }
+    if (page.readUntil > expected) this.#passGap(expected, page.readUntil)
+    if (this.#page.length === 0) this.#next = Math.max(this.#next, page.readUntil)
+  }
+
+  /** Makes room: removes the oldest messages that no connection has in flight. */
+  async #dropOldest(): Promise<void> {
+    if (this.#dropping) return
+    this.#dropping = true
+    try {
+      for await (const ref of this.all()) {
+        if (this.#count <= this.#limits.maxMessages && this.#bytes <= this.#limits.maxBytes) return
+        if (this.attached && ref.index < this.#next) continue
+        this.remove(ref)
+        this.#store.dropped(this)
+      }
+    } catch (error) {
+      this.#store.readFailed(this, error)
+    } finally {
+      this.#dropping = false
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The values of the store. A body begins with the places that wait for it, so that it can be told,
+ * without counting references on disk, when nobody does any more.
+ */
+import { Message } from '../mqtt/message.ts'
+import type { QoS } from '../mqtt/packets.ts'
+
+/** A place in a queue, as written in a body. */
+export interface Place {
+  session: number
+  index: number
+}
+
+/** Value of a queue entry. */
+export interface Reference {
+  message: number
+  qos: 1 | 2
+  retain: boolean
+  released: boolean
+  /** Bytes of topic and payload: a page of the queue is cut by it before the bodies are read. */
+  size: number
+  /** Packet identifier given from outside through aedes' contract; undefined when it follows from the index. */
+  packetId: number | undefined
+}
+
+/** Value of a queue's position. */
+export interface Position {
+  /** Index of the next message. */
+  tail: number
+  /** Messages below this index may have been sent before. */
+  sent: number
+  count: number
+  bytes: number
+}
+
+const PLACE_LENGTH = 10
+const REFERENCE_LENGTH = 13
+
+const FLAG_RETAIN = 0b0000_0100
+const FLAG_DUP = 0b0000_1000
+const FLAG_RELEASED = 0b0001_0000
+const FLAG_PACKET_ID = 0b0010_0000
+const FLAG_BROKER = 0b0100_0000
+const FLAG_TEXT = 0b1000_0000
+
+export function encodeReference(reference: Reference): Buffer {
+  const named = reference.packetId !== undefined
+  const value = Buffer.allocUnsafe(REFERENCE_LENGTH + (named ? 2 : 0))
+  value.writeUIntBE(reference.message, 0, 6)
+  value[6] =
+    reference.qos |
+    (reference.retain ? FLAG_RETAIN : 0) |
+    (reference.released ? FLAG_RELEASED : 0) |
+    (named ? FLAG_PACKET_ID : 0)
+  value.writeUIntBE(reference.size, 7, 6)
+  if (named) value.writeUInt16BE(reference.packetId as number, REFERENCE_LENGTH)
+  return value
+}
+
+export function decodeReference(value: Buffer): Reference {
+  const flags = value[6] as number
+  return {
+    message: value.readUIntBE(0, 6),
+    qos: (flags & 3) as 1 | 2,
+    retain: (flags & FLAG_RETAIN) !== 0,
+    released: (flags & FLAG_RELEASED) !== 0,
+    size: value.readUIntBE(7, 6),
+    packetId: (flags & FLAG_PACKET_ID) !== 0 ? value.readUInt16BE(REFERENCE_LENGTH) : undefined,
+  }
+}
+
+export function encodePosition(position: Position): Buffer {
+  const value = Buffer.allocUnsafe(24)
+  value.writeUIntBE(position.tail, 0, 6)
+  value.writeUIntBE(position.sent, 6, 6)
+  value.writeUIntBE(position.count, 12, 6)
+  value.writeUIntBE(position.bytes, 18, 6)
+  return value
+}
+
+export function decodePosition(value: Buffer): Position {
+  return {
+    tail: value.readUIntBE(0, 6),
+    sent: value.readUIntBE(6, 6),
+    count: value.readUIntBE(12, 6),
+    bytes: value.readUIntBE(18, 6),
+  }
+}
+
+/** A message and the places that wait for it. Retained messages are written with no places. */
+export function encodeBody(message: Message, places: readonly Place[]): Buffer {
+  const origin = message.brokerId
+  const brokerLength = origin === undefined ? 0 : Buffer.byteLength(origin)
+  // Aedes' contract lets a payload be a string and wants it back as one.
+  const text = typeof (message.payload as unknown) === 'string'
+  const payload = text ? Buffer.from(message.payload as unknown as string) : message.payload
+  const brokerPart = origin === undefined ? 0 : 1 + brokerLength + 6
+  const value = Buffer.allocUnsafe(
+    4 + places.length * PLACE_LENGTH + 1 + brokerPart + message.topicBytes.length + payload.length,
+  )
+  let at = value.writeUInt32BE(places.length, 0)
+  for (const place of places) {
+    at = value.writeUInt32BE(place.session, at)
+    at = value.writeUIntBE(place.index, at, 6)
+  }
+  value[at++] =
+    message.qos |
+    (message.retain ? FLAG_RETAIN : 0) |
+    (message.dup ? FLAG_DUP : 0) |
+    (origin === undefined ? 0 : FLAG_BROKER) |
+    (text ? FLAG_TEXT : 0)
+  if (origin !== undefined) {
+    value[at++] = brokerLength
+    at += value.write(origin, at)
+    at = value.writeUIntBE(message.brokerCounter, at, 6)
+  }
+  at += message.topicBytes.copy(value, at)
+  payload.copy(value, at)
+  return value
+}
+
+/** Reads what `encodeBody` wrote. Throws a RangeError when the record is too short. */
+export function decodeBody(value: Buffer): { message: Message; places: Place[] } {
+  const places: Place[] = []
+  let at = 4
+  for (let left = value.readUInt32BE(0); left > 0; left--) {
+    places.push({ session: value.readUInt32BE(at), index: value.readUIntBE(at + 4, 6) })
+    at += PLACE_LENGTH
+  }
+  const flags = value.readUInt8(at++)
+  let brokerId: string | undefined
+  let brokerCounter = 0
+  if ((flags & FLAG_BROKER) !== 0) {
+    const length = value.readUInt8(at++)
+    brokerId = value.toString('utf8', at, at + length)
+    at += length
+    brokerCounter = value.readUIntBE(at, 6)
+    at += 6
+  }
+  const topicLength = value.readUInt16BE(at)
+  const topicEnd = at + 2 + topicLength
+  if (topicEnd > value.length) throw new RangeError('the record of a message is cut short')
+  const payload = value.subarray(topicEnd)
+  const message = new Message({
+    topic: value.toString('utf8', at + 2, topicEnd),
+    topicBytes: value.subarray(at, topicEnd),
+    payload: (flags & FLAG_TEXT) !== 0 ? (payload.toString() as unknown as Buffer) : payload,
+    qos: (flags & 3) as QoS,
+    retain: (flags & FLAG_RETAIN) !== 0,
+    dup: (flags & FLAG_DUP) !== 0,
+  })
+  message.brokerId = brokerId
+  message.brokerCounter = brokerCounter
+  return { message, places }
+}

@@ -1,0 +1,101 @@
+/**
+ * Which persistent sessions there are, and the two numbers that the store hands out: one for each
+ * session, never used again, and one for each message. Message numbers are reserved on disk a million at
+ * a time, so that a number is never given out twice, whatever a crash took with it.
+ */
+import type { Operation } from './committer.ts'
+import { nameKey, sessionKey } from './keys.ts'
+import { LevelQueue, type QueueLimits, type QueueStore } from './queue.ts'
+import type { Position } from './records.ts'
+
+/** One write for so many messages. */
+const RESERVED_MESSAGES = 1_000_000
+
+const EMPTY: Position = { tail: 0, sent: 0, count: 0, bytes: 0 }
+
+export class Sessions {
+  readonly #byClientId = new Map<string, LevelQueue>()
+  readonly #byNumber = new Map<number, LevelQueue>()
+  readonly #limits: QueueLimits
+  #nextSession: number
+  #nextMessage: number
+  #reserved: number
+
+  constructor(fields: { limits: QueueLimits; nextSession: number; nextMessage: number }) {
+    this.#limits = fields.limits
+    this.#nextSession = fields.nextSession
+    this.#nextMessage = fields.nextMessage
+    this.#reserved = fields.nextMessage
+  }
+
+  get count(): number {
+    return this.#byClientId.size
+  }
+
+  [Symbol.iterator](): Iterator<LevelQueue> {
+    return this.#byClientId.values()
+  }
+
+  find(clientId: string): LevelQueue | undefined {
+    return this.#byClientId.get(clientId)
+  }
+
+  byNumber(session: number): LevelQueue | undefined {
+    return this.#byNumber.get(session)
+  }
+
+  /** Takes up a session that is on disk. */
+  load(record: { clientId: string; session: number; head: number; position: Position; store: QueueStore }): void {
+    this.#add(new LevelQueue({ ...record, limits: this.#limits }))
+  }
+
+  /** Makes a session; `operations` put it on disk. */
+  create(clientId: string, store: QueueStore): { queue: LevelQueue; operations: Operation[] } {
+    const session = this.#nextSession++
+    const queue = new LevelQueue({ clientId, session, head: 0, position: EMPTY, store, limits: this.#limits })
+    this.#add(queue)
+    return {
+      queue,
+      operations: [
+        { type: 'put', key: nameKey('s', clientId), value: numberValue(session) },
+        { type: 'put', key: nameKey('m', 'nextSession'), value: numberValue(this.#nextSession) },
+      ],
+    }
+  }
+
+  /** Forgets a session; `operations` replace it on disk by a mark that its queue is to be removed. */
+  delete(queue: LevelQueue): Operation[] {
+    this.#byClientId.delete(queue.clientId)
+    this.#byNumber.delete(queue.session)
+    return [
+      { type: 'del', key: nameKey('s', queue.clientId) },
+      { type: 'del', key: sessionKey('p', queue.session) },
+      { type: 'put', key: sessionKey('d', queue.session), value: Buffer.alloc(0) },
+    ]
+  }
+
+  /** A number for a message. `reserve` is given the write that must be made no later than the message's, when one is due. */
+  nextMessage(reserve: (operation: Operation) => void): number {
+    const id = this.#nextMessage++
+    if (id >= this.#reserved) {
+      this.#reserved = id + RESERVED_MESSAGES
+      reserve({ type: 'put', key: nameKey('m', 'nextMessage'), value: numberValue(this.#reserved) })
+    }
+    return id
+  }
+
+  #add(queue: LevelQueue): void {
+    this.#byClientId.set(queue.clientId, queue)
+    this.#byNumber.set(queue.session, queue)
+  }
+}
+
+export function numberValue(number: number): Buffer {
+  const value = Buffer.allocUnsafe(6)
+  value.writeUIntBE(number, 0, 6)
+  return value
+}
+
+export function valueNumber(value: Buffer): number {
+  return value.readUIntBE(0, 6)
+}

@@ -1,0 +1,108 @@
+/**
+ * The subscriptions of persistent sessions, in memory, and which queues a topic goes to. Answers are
+ * kept by topic, since a home publishes to the same few topics all day.
+ */
+import type { QueueTarget, Subscription } from '../broker/ports.ts'
+import { FilterTree } from '../mqtt/filter-tree.ts'
+import type { LevelQueue } from './queue.ts'
+
+/** Answers kept: enough for a large home; when full, all are dropped and found again. */
+const MAX_CACHED_TOPICS = 10_000
+
+interface Subscribed {
+  readonly queue: LevelQueue
+  readonly subscription: Subscription
+}
+
+interface Targets {
+  readonly all: readonly QueueTarget[]
+  readonly spools: readonly QueueTarget[]
+}
+
+const NONE: readonly QueueTarget[] = []
+
+export class Subscriptions {
+  readonly #tree = new FilterTree<Subscribed>()
+  readonly #bySession = new Map<LevelQueue, Map<string, Subscribed>>()
+  readonly #targets = new Map<string, Targets>()
+  #spools = 0
+
+  /** Subscriptions that messages are queued for: those of QoS 1 and 2. */
+  get queuedCount(): number {
+    return this.#tree.size
+  }
+
+  /** Sessions with at least one subscription. */
+  get sessionCount(): number {
+    return this.#bySession.size
+  }
+
+  set(queue: LevelQueue, subscription: Subscription): void {
+    const filters = this.#bySession.get(queue) ?? new Map<string, Subscribed>()
+    this.#bySession.set(queue, filters)
+    const before = filters.get(subscription.topic)
+    if (before !== undefined) this.#forget(before)
+    const subscribed = { queue, subscription }
+    filters.set(subscription.topic, subscribed)
+    if (subscription.qos > 0) this.#tree.add(subscription.topic, subscribed)
+    if (subscription.spool === true) this.#spools++
+    this.#targets.clear()
+  }
+
+  /** Returns false when there was no such subscription. */
+  delete(queue: LevelQueue, filter: string): boolean {
+    const filters = this.#bySession.get(queue)
+    const before = filters?.get(filter)
+    if (filters === undefined || before === undefined) return false
+    filters.delete(filter)
+    if (filters.size === 0) this.#bySession.delete(queue)
+    this.#forget(before)
+    this.#targets.clear()
+    return true
+  }
+
+  of(queue: LevelQueue): Subscription[] {
+    return Array.from(this.#bySession.get(queue)?.values() ?? [], ({ subscription }) => ({ ...subscription }))
+  }
+
+  /** Every subscription of QoS > 0 whose filter matches, with its session. */
+  matching(topic: string): Subscribed[] {
+    return this.#tree.match(topic)
+  }
+
+  /** Client identifiers of the sessions that subscribe to exactly this filter. */
+  *subscribersOf(filter: string): Generator<string> {
+    for (const [queue, filters] of this.#bySession) if (filters.has(filter)) yield queue.clientId
+  }
+
+  /** The queues that a message of this topic goes to, each once, at the highest QoS that it subscribed with. */
+  targets(topic: string): readonly QueueTarget[] {
+    return (this.#targets.get(topic) ?? this.#find(topic)).all
+  }
+
+  /** Those of them that take messages of QoS 0 too. */
+  spools(topic: string): readonly QueueTarget[] {
+    if (this.#spools === 0) return NONE
+    return (this.#targets.get(topic) ?? this.#find(topic)).spools
+  }
+
+  #find(topic: string): Targets {
+    const highest = new Map<LevelQueue, 1 | 2>()
+    const spooling = new Set<LevelQueue>()
+    for (const { queue, subscription } of this.#tree.match(topic)) {
+      const qos = subscription.qos as 1 | 2
+      if (qos > (highest.get(queue) ?? 0)) highest.set(queue, qos)
+      if (subscription.spool === true) spooling.add(queue)
+    }
+    const all = Array.from(highest, ([queue, qos]) => ({ queue, qos }))
+    const targets = { all, spools: all.filter(({ queue }) => spooling.has(queue)) }
+    if (this.#targets.size >= MAX_CACHED_TOPICS) this.#targets.clear()
+    this.#targets.set(topic, targets)
+    return targets
+  }
+
+  #forget(subscribed: Subscribed): void {
+    this.#tree.remove(subscribed.subscription.topic, subscribed)
+    if (subscribed.subscription.spool === true) this.#spools--
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * A `SessionQueue` in memory that keeps the contract of `broker/ports.ts` to the letter, and throws when
+ * its user does not: removing twice, or taking while nobody is attached.
+ */
+import type { Delivery, Message, SessionQueue } from '../../src/broker/ports.ts'
+
+export class MemoryQueue implements SessionQueue {
+  readonly clientId: string
+  onReady: (() => void) | null = null
+  /** Everything removed, in order of removal. */
+  readonly removed: Message[] = []
+  attached = false
+  readonly #waiting = new Map<number, Message>()
+  readonly #taken = new Set<number>()
+  #nextIndex = 0
+  #cursor = 0
+
+  constructor(clientId = 'memory') {
+    this.clientId = clientId
+  }
+
+  get count(): number {
+    return this.#waiting.size
+  }
+
+  /** Puts a message at the end, as the hub would. */
+  push(fields: Partial<Message> & { topic: string }): void {
+    const message = {
+      cmd: 'publish',
+      payload: Buffer.alloc(0),
+      qos: 1,
+      retain: false,
+      dup: false,
+      ...fields,
+    } as Message
+    this.#waiting.set(this.#nextIndex++, message)
+    this.onReady?.()
+  }
+
+  attach(onReady: () => void): void {
+    if (this.attached) throw new Error('attached twice')
+    this.attached = true
+    this.onReady = onReady
+    this.rewind()
+  }
+
+  detach(): void {
+    if (!this.attached) throw new Error('detached twice')
+    this.attached = false
+    this.onReady = null
+  }
+
+  take(): Delivery | undefined {
+    if (!this.attached) throw new Error('taken from while detached')
+    while (this.#cursor < this.#nextIndex) {
+      const index = this.#cursor++
+      const message = this.#waiting.get(index)
+      if (message === undefined) continue
+      const dup = this.#taken.has(index)
+      this.#taken.add(index)
+      return { index, message, qos: 1, retain: false, dup, released: false }
+    }
+    return undefined
+  }
+
+  remove(delivery: Delivery): void {
+    const message = this.#waiting.get(delivery.index)
+    if (message === undefined) throw new Error(`removed twice: ${delivery.index}`)
+    this.#waiting.delete(delivery.index)
+    this.#taken.delete(delivery.index)
+    this.removed.push(message)
+  }
+
+  release(): void {
+    throw new Error('a bridge has no QoS 2')
+  }
+
+  rewind(): void {
+    this.#cursor = 0
+  }
+}

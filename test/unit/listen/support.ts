@@ -1,0 +1,73 @@
+/** A listener under test: started on a free loopback port, keeping every stream that its handler got. */
+import type { Duplex } from 'node:stream'
+import { onTestFinished } from 'vitest'
+import { type Clock, systemClock } from '../../../src/kernel/clock.ts'
+import { ConnectionLimit } from '../../../src/listen/limit.ts'
+import { openListener } from '../../../src/listen/open.ts'
+import type { ConnectionDetails, Listener, ListenerSettings } from '../../../src/listen/ports.ts'
+import { type LogLine, recordLog } from '../../support/record-log.ts'
+import { until } from '../../support/wait.ts'
+
+export interface Accepted {
+  stream: Duplex
+  details: ConnectionDetails
+}
+
+export interface TestListener {
+  listener: Listener
+  port: number
+  limit: ConnectionLimit
+  accepted: Accepted[]
+  lines: LogLine[]
+  /** The `index`th connection that the handler got. */
+  connection(index?: number): Promise<Accepted>
+}
+
+export const ANY_PORT = { host: '127.0.0.1', port: 0 } as const
+
+export async function startListener(
+  settings: ListenerSettings,
+  options: { max?: number; clock?: Clock; maxPacketSize?: number; onStream?: (stream: Duplex) => void } = {},
+): Promise<TestListener> {
+  const { log, lines } = recordLog()
+  const clock = options.clock ?? systemClock
+  const limit = new ConnectionLimit({ max: options.max ?? 100, clock, log })
+  const accepted: Accepted[] = []
+  const listener = await openListener(settings, {
+    limit,
+    clock,
+    log,
+    maxPacketSize: options.maxPacketSize ?? 64 * 1024,
+    onConnection: (stream, details) => {
+      accepted.push({ stream, details })
+      options.onStream?.(stream)
+    },
+  })
+  await listener.start(new AbortController().signal)
+  onTestFinished(async () => {
+    for (const { stream } of accepted) stream.destroy()
+    await listener.stop()
+  })
+  const connection = async (index = 0) => await until(() => accepted[index], { what: `connection ${index}` })
+  return { listener, port: Number(new URL(listener.address()).port), limit, accepted, lines, connection }
+}
+
+/** Echoes what it reads, with backpressure both ways. */
+export function echo(stream: Duplex): void {
+  stream.pipe(stream)
+}
+
+/** Far more bytes than the kernel's socket buffers take (some 6 MB on loopback), so a client that does not read is certainly behind. */
+export const FLOOD_BYTES = 32 * 1024 * 1024
+
+/** Writes `FLOOD_BYTES` at once, whatever `write` says; the bytes count up, so that order can be checked. */
+export function flood(stream: Duplex): void {
+  const chunk = Buffer.alloc(256 * 1024)
+  for (let i = 0; i < chunk.length; i += 4) chunk.writeUInt32LE(i, i)
+  for (let sent = 0; sent < FLOOD_BYTES; sent += chunk.length) stream.write(chunk)
+}
+
+/** Resolves when the stream has closed, with or without an error. */
+export function closed(stream: Duplex): Promise<void> {
+  return new Promise(resolve => stream.once('close', resolve))
+}

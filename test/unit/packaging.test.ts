@@ -1,0 +1,245 @@
+/**
+ * The files that put Larder onto a machine are read by programs that are not here (balena's builder, Docker,
+ * systemd on the Pi), so these tests hold them to those programs' rules and to each other.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { parse } from 'yaml'
+import { loadConfig } from '../../src/config/load.ts'
+import { cronFault } from '../../src/devices/cron.ts'
+import { needs } from '../support/needs.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const ROOTFS = 'device/rootfs'
+const UNIT = '/etc/systemd/system/larder.service'
+const SAMPLE = '/etc/larder/larder.yaml'
+
+const text = (path: string) => readFileSync(join(ROOT, path), 'utf8')
+const pkg = JSON.parse(text('package.json')) as { version: string; license: string; engines: { node: string } }
+
+/** The values of a key in a systemd unit. */
+function unit(key: string): string[] {
+  const lines = text(ROOTFS + UNIT).split('\n')
+  return lines.flatMap(line => (line.startsWith(`${key}=`) ? [line.slice(key.length + 1)] : []))
+}
+
+/** Paths under device/rootfs/, as they will be on the machine. */
+function rootfsFiles(): string[] {
+  const entries = readdirSync(join(ROOT, ROOTFS), { recursive: true, withFileTypes: true })
+  return entries
+    .filter(entry => entry.isFile())
+    .map(entry => join(entry.parentPath, entry.name).slice(join(ROOT, ROOTFS).length))
+}
+
+describe('balena.yml', () => {
+  const contract = parse(text('balena.yml'))
+
+  test('has the fields of an application block', () => {
+    expect(contract).toMatchObject({ name: 'Larder', type: 'sw.application', version: pkg.version })
+    expect(contract.version).toMatch(/^\d+\.\d+\.\d+$/)
+    expect(contract.description).toEqual(expect.any(String))
+    expect(contract['post-provisioning']).toEqual(expect.any(String))
+    const known = ['name', 'type', 'version', 'description', 'post-provisioning', 'assets', 'data']
+    expect(Object.keys(contract).filter(key => !known.includes(key))).toEqual([])
+  })
+
+  test('assets, where there are any, are blobs with a URL', () => {
+    for (const asset of Object.values(contract.assets ?? {})) {
+      expect(asset).toEqual({ type: 'blob.asset', data: { url: expect.stringMatching(/^https:/) } })
+    }
+  })
+
+  test('supports each 64-bit Pi since the 3, and its default is one of them', () => {
+    const { supportedDeviceTypes, defaultDeviceType } = contract.data
+    expect(supportedDeviceTypes).toEqual(
+      expect.arrayContaining(['raspberrypi0-2w-64', 'raspberrypi3-64', 'raspberrypi4-64', 'raspberrypi5']),
+    )
+    expect(supportedDeviceTypes).toContain(defaultDeviceType)
+  })
+
+  test('its variables are a list of single pairs', () => {
+    for (const variable of contract.data.applicationEnvironmentVariables) {
+      const [[name, value], ...more] = Object.entries(variable) as [[string, unknown], ...unknown[]]
+      expect(more).toEqual([])
+      expect(name).toMatch(/^LARDER_[A-Z_]+$/)
+      expect(value).toEqual(expect.any(String))
+    }
+  })
+})
+
+describe('docker-compose.yml', () => {
+  const compose = parse(text('docker-compose.yml'))
+
+  test('is version 2.4', () => {
+    expect(compose.version).toBe('2.4')
+  })
+
+  test('has named volumes only, each declared', () => {
+    for (const [name, service] of Object.entries<{ volumes?: unknown[] }>(compose.services)) {
+      for (const volume of service.volumes ?? []) {
+        expect(volume, name).toMatch(/^[a-z][a-z0-9_-]*:\/[^:]+$/)
+        expect(Object.keys(compose.volumes)).toContain(String(volume).split(':')[0])
+      }
+    }
+  })
+
+  test('keeps the folder that the image says is to be kept, and opens the port that it listens on', () => {
+    const dockerfile = text('Dockerfile')
+    const [, target] = compose.services.gateway.volumes[0].split(':')
+    expect(dockerfile).toMatch(new RegExp(`^VOLUME ${target}$`, 'm'))
+    expect(dockerfile).toMatch(new RegExp(`\\bLARDER_DATA_DIR=${target}\\b`))
+    const inside = compose.services.gateway.ports[0].split(':')[1]
+    expect(dockerfile).toMatch(new RegExp(`^EXPOSE ${inside}$`, 'm'))
+    expect(dockerfile).toContain(`LARDER_LISTENERS=mqtt://0.0.0.0:${inside}`)
+  })
+})
+
+describe('Dockerfile', () => {
+  const dockerfile = text('Dockerfile')
+  const last = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '))
+
+  test('is Debian, for the binaries that are built for glibc', () => {
+    expect(dockerfile.match(/^FROM (?!base\b)\S+/gm)).toEqual(['FROM node:20-bookworm-slim'])
+  })
+
+  test('runs as a user of its own', () => {
+    expect(last).toMatch(/^USER larder$/m)
+  })
+
+  test('its last stage has what runs, and no sources or tools', () => {
+    expect(last.match(/^COPY .*$/gm)).toEqual(['COPY --from=build /program ./'])
+    expect(dockerfile).toContain('packages=$(node scripts/build.mjs --packages)')
+    expect(dockerfile).toContain('cp -a --parents bin dist package.json LICENSE $packages /program')
+  })
+
+  test('everything it copies is let through by .dockerignore', () => {
+    const allowed = text('.dockerignore')
+      .split('\n')
+      .flatMap(line => (line.startsWith('!') ? [line.slice(1)] : []))
+    const [, first] = /^COPY (?!--from)(.+) \.\/$/m.exec(dockerfile)!
+    for (const path of [...first!.split(' '), 'bin', 'src', 'device', 'scripts', 'LICENSE'])
+      expect(allowed).toContain(path)
+    for (const path of allowed) expect(existsSync(join(ROOT, path)), path).toBe(true)
+  })
+})
+
+describe('the service', () => {
+  const [program, ...args] = unit('ExecStart')[0]!.split(' ')
+  const plan = execFileSync('bash', ['scripts/install-on-pi', '--dry-run'], { cwd: ROOT, encoding: 'utf8' })
+
+  test('starts the program where install-on-pi puts it', () => {
+    expect(plan).toMatch(/^cp -a bin dist .* \/opt\/larder\.new\/$/m)
+    expect(plan).toMatch(/^mv \/opt\/larder\.new \/opt\/larder$/m)
+    expect(program).toBe('/opt/larder/bin/larder')
+    expect(existsSync(join(ROOT, 'bin/larder'))).toBe(true)
+  })
+
+  test('reads the configuration that the rootfs brings', () => {
+    expect(args).toEqual(['start', '-c', SAMPLE])
+    expect(rootfsFiles()).toContain(SAMPLE)
+  })
+
+  test('may write where the sample configuration keeps the data', () => {
+    const { data_dir } = parse(text(ROOTFS + SAMPLE))
+    expect(data_dir).toBe(`/var/lib/${unit('StateDirectory')[0]}`)
+  })
+
+  test('the sample configuration is valid, also with its examples switched on', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'larder-sample-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const sample = text(ROOTFS + SAMPLE)
+    const examples = sample.replaceAll(/^# (?=- | {2}|bridges:)/gm, '')
+    expect(examples.length).toBeLessThan(sample.length)
+    for (const [name, content] of Object.entries({ sample, examples })) {
+      const file = join(folder, `${name}.yaml`)
+      writeFileSync(file, content)
+      const result = loadConfig({ file, env: {}, cwd: folder, checks: { cron: cronFault } })
+      expect(result, name).not.toHaveProperty('faults')
+    }
+  })
+
+  test('runs as the user that sysusers makes, in the groups of ports and pins', () => {
+    const [user] = unit('User')
+    const sysusers = text(`${ROOTFS}/usr/lib/sysusers.d/larder.conf`)
+    expect(sysusers).toMatch(new RegExp(`^u ${user} `, 'm'))
+    for (const group of ['dialout', 'gpio']) {
+      expect(sysusers).toMatch(new RegExp(`^g ${group} `, 'm'))
+      expect(sysusers).toMatch(new RegExp(`^m ${user} ${group}$`, 'm'))
+    }
+  })
+
+  test('is not cut off from serial ports and pins', () => {
+    for (const key of ['PrivateDevices', 'ProtectKernelTunables', 'DeviceAllow', 'ProtectClock']) {
+      expect(unit(key), key).toEqual([])
+    }
+    expect(unit('MemoryDenyWriteExecute')).toEqual([])
+  })
+
+  test.skipIf(!needs('systemd-analyze'))('is understood by systemd', () => {
+    const path = join(ROOT, ROOTFS + UNIT)
+    const { stderr } = spawnSync('systemd-analyze', ['verify', path], { encoding: 'utf8' })
+    // The program is not installed on the machine that tests.
+    const complaints = stderr.split('\n').filter(line => line !== '' && !line.includes(`${program} is not executable`))
+    expect(complaints).toEqual([])
+  })
+
+  test('install-on-pi lays down every file of the rootfs at its own path', () => {
+    for (const path of rootfsFiles()) {
+      expect(plan).toMatch(new RegExp(`^(install -D -m 0644 device/rootfs${path} ${path}|${path} is there.*)$`, 'm'))
+    }
+  })
+
+  test('install-on-pi brings the packages that are not in the bundle, and no tools', () => {
+    const packages = /^cp -a --parents (.*) \/opt\/larder\.new\/$/m.exec(plan)![1]!.split(' ')
+    for (const name of [
+      'level',
+      'classic-level',
+      'abstract-level',
+      'serialport',
+      '@serialport/bindings-cpp',
+      'node-gyp-build',
+    ]) {
+      expect(packages).toContain(`node_modules/${name}`)
+    }
+    for (const name of ['aedes', 'typescript', 'vitest', 'esbuild'])
+      expect(packages).not.toContain(`node_modules/${name}`)
+  })
+})
+
+describe('bin/larder', () => {
+  test('says in one sentence what to do when it is not built', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'larder-bin-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    mkdirSync(join(folder, 'bin'))
+    copyFileSync(join(ROOT, 'bin/larder'), join(folder, 'bin/larder'))
+    const { status, stdout, stderr } = spawnSync(join(folder, 'bin/larder'), ['start'], { encoding: 'utf8' })
+    expect({ status, stdout, stderr }).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `larder: it is not built yet; run \`npm run build\` in the folder ${folder}\n`,
+    })
+  })
+})
+
+test('the Node.js version that the scripts check is the one in package.json', () => {
+  const [, needed] = /^needed_node=(.+)$/m.exec(text('scripts/prepare.sh'))!
+  expect(pkg.engines.node).toBe(`>=${needed}`)
+})
+
+test('the license is the one in package.json', () => {
+  expect(text('LICENSE')).toMatch(
+    new RegExp(`^${pkg.license} License\n\nCopyright \\(c\\) \\d{4} The Larder authors$`, 'm'),
+  )
+})
