@@ -52,20 +52,25 @@ export class OnoffDriver implements GpioDriver {
       root: this.#root,
       ...(this.#label === undefined ? {} : { label: this.#label }),
     })
-    try {
-      await this.#export(number)
-      const gpio = await this.#configure(Gpio, number, settings)
-      if (settings.direction === 'in') gpio.watch((_, bit) => onChange((bit === 1) !== activeLow))
-      return {
-        read: async () => ((await gpio.read()) === 1) !== activeLow,
-        write: level => gpio.write(level !== activeLow ? 1 : 0),
-        // onoff can only close a pin by giving it back, so an output stays open until the process ends.
-        close: async () => {
-          if (settings.direction === 'in') gpio.unexport()
-        },
+    const explained = async <T>(work: () => Promise<T>): Promise<T> => {
+      try {
+        return await work()
+      } catch (error) {
+        throw explain(error, settings.pin, number)
       }
-    } catch (error) {
-      throw explain(error, settings.pin, number)
+    }
+    const gpio = await explained(async () => {
+      await this.#export(number)
+      return this.#configure(Gpio, number, settings)
+    })
+    if (settings.direction === 'in') gpio.watch((_, bit) => onChange((bit === 1) !== activeLow))
+    return {
+      read: () => explained(async () => ((await gpio.read()) === 1) !== activeLow),
+      write: level => explained(() => gpio.write(level !== activeLow ? 1 : 0)),
+      // onoff can only close a pin by giving it back, so an output stays open until the process ends.
+      close: async () => {
+        if (settings.direction === 'in') gpio.unexport()
+      },
     }
   }
 

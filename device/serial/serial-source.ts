@@ -18,7 +18,7 @@ import { type Connection, openConnection, type PortSettings } from './connection
 import { driverMissing, loadSerialPort, openFault, type SerialPortClass } from './driver.ts'
 
 /** Pause in ms between two looks for a path that is not there: plugging in is answered at once, for one `stat` each. */
-export const LOOK_INTERVAL_MS = 250
+const LOOK_INTERVAL_MS = 250
 /** First and longest pause in ms between two tries to open a port that is there; doubling in between. */
 export const RETRY_MIN_MS = 250
 export const RETRY_MAX_MS = 10_000
@@ -27,7 +27,7 @@ const RETRY_JITTER = 0.2
 /** Time in ms for which a connection without a reading must stand before its end is answered without a growing pause. */
 const STABLE_MS = 5_000
 /** Pause in ms between two looks whether the open port still is what the path leads to. */
-export const WATCH_INTERVAL_MS = 1_000
+const WATCH_INTERVAL_MS = 1_000
 
 export interface SerialSettings extends PortSettings, LineCodecSettings {
   /** Time in ms without a byte after which the device counts as unplugged; undefined for one that may be silent. */

@@ -7,7 +7,7 @@ import { type Round, runThroughput, type Summary } from './throughput.ts'
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    messages: { type: 'string', default: '500000' },
+    messages: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '5' },
     payload: { type: 'string', default: '64' },
     window: { type: 'string', default: '4000' },

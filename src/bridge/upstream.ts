@@ -30,6 +30,7 @@ export class Upstream {
   readonly #clock: Clock
   readonly #onDown: (error: unknown) => void
   #error: unknown
+  #up = false
   #down = false
   #closing = false
   #onClosed: (() => void) | undefined
@@ -40,7 +41,9 @@ export class Upstream {
     this.#onDown = deps.onDown
     this.#client = deps.connect(optionsOf(deps.settings))
     this.#client.on('connect', () => {
-      if (!this.#down && !this.#closing) deps.onUp()
+      if (this.#down || this.#closing) return
+      this.#up = true
+      deps.onUp()
     })
     this.#client.on('error', error => this.cut(error))
     this.#client.stream.on('error', error => {
@@ -49,9 +52,9 @@ export class Upstream {
     this.#client.on('close', () => this.#onClose())
   }
 
-  /** True while messages may be published. */
+  /** True while messages may be published: from `onUp` on. */
   get ready(): boolean {
-    return this.#client.connected && !this.#down && !this.#closing && !this.#client.stream.destroyed
+    return this.#up && !this.#down && !this.#closing && !this.#client.stream.destroyed
   }
 
   /** Bytes that the socket has not taken yet. */

@@ -55,7 +55,6 @@ export class Hub extends AedesBase {
   constructor(deps: HubDependencies) {
     super({
       ...deps.hooks,
-      authorizePublish: deps.hooks?.authorizePublish ?? refuseDollarTopics,
       mq: deps.mq ?? new LocalEmitter(),
       persistence: deps.persistence,
       heartbeatInterval: HEARTBEAT_MS,
@@ -169,11 +168,6 @@ export class Hub extends AedesBase {
     this.published(message, session, ignore)
     this.emit('publish', message, session)
   }
-}
-
-/** Topics that begin with `$` are the gateway's own: no client publishes there (MQTT 3.1.1 §4.7.2). */
-function refuseDollarTopics(session: Session | null, message: Message, callback: (error?: Error | null) => void): void {
-  callback(session !== null && message.topic.charCodeAt(0) === 36 ? new Error('$ topics are reserved') : null)
 }
 
 function ignore(): void {}

@@ -45,6 +45,12 @@ export class LocalAccess implements DeviceBroker, BridgeBroker {
       { id: clientId },
       filters.map(({ filter, qos }) => ({ topic: filter, qos, spool: true })),
     )
+    const known = new Set(before.map(({ topic }) => topic))
+    for (const { filter, qos } of filters) {
+      if (known.has(filter)) continue
+      // As with any new subscription, what is retained comes first.
+      for (const message of persistence.queues.retained(filter)) persistence.queues.acceptRetained(message, { queue, qos })
+    }
     return queue
   }
 

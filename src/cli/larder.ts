@@ -83,7 +83,8 @@ export async function run(
     )
   }
   const empty = Object.keys(values).find(flag => values[flag] === '')
-  if (empty !== undefined) return misused(io, `--${empty} is given an empty ${command.flags[empty]?.value ?? 'value'}`)
+  if (empty !== undefined)
+    return misused(io, `${name}: --${empty} is empty, but should be a ${command.flags[empty]?.value ?? 'value'}`)
   return values.help === true ? print(io, usage(name, command)) : command.run(values, io)
 }
 

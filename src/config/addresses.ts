@@ -69,7 +69,7 @@ function readAddress(text: string, options: Parameters<typeof address>[0]): Addr
   }
   const port = digits === undefined ? DEFAULT_PORTS[protocol] : Number(digits)
   if (port < minPort || port > 65_535)
-    return new Refusal(`the port must be between ${minPort} and 65535; found ${digits}`)
+    return new Refusal(`the port must be between ${minPort} and 65535; found ${shorten(`${digits}`)}`)
   if (protocol !== 'ws' && path !== undefined && path !== '/') {
     return new Refusal(`an ${protocol}:// address has no path; leave out '${shorten(path)}'`)
   }

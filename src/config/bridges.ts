@@ -1,6 +1,7 @@
 /** `bridges`: brokers elsewhere, and what is carried to them. */
 import * as v from 'valibot'
 import { address, formatAddress } from './addresses.ts'
+import { shorten } from './fault.ts'
 import type { BridgeConfig, BridgeRule } from './schema.ts'
 import { list, map, type Report } from './structure.ts'
 import { filterFault, prefix, topicFilter } from './topics.ts'
@@ -66,7 +67,8 @@ function rule(): Schema<BridgeRule> {
     const { filter, local_prefix: local } = written
     if (typeof filter !== 'string' || typeof local !== 'string' || filterFault(filter) !== undefined) return
     const fault = filterFault(`${local}${filter}`)
-    if (fault !== undefined) report(`together with local_prefix it is '${local}${filter}', but ${fault}`, ['filter'])
+    if (fault !== undefined)
+      report(`together with local_prefix it is '${shorten(`${local}${filter}`)}', but ${fault}`, ['filter'])
   }
   return map(entries, { example: 'filter: "/Home/#"', check })
 }

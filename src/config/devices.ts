@@ -142,7 +142,7 @@ function patternFault(pattern: string): string | undefined {
     // With an empty alternative it matches anything, and tells how many groups there are.
     groups = new RegExp(`${pattern}|`).exec('')!.length - 1
   } catch (error) {
-    return `is not a regular expression: ${(error as Error).message.replace(/^Invalid regular expression: /, '')}`
+    return `is not a regular expression: ${(error as Error).message.replace(/^.*: /s, '')}`
   }
   return groups === 1
     ? undefined

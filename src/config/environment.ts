@@ -4,6 +4,8 @@
  * variable that is empty. The result is never looked at again: a variable cannot bring in another.
  */
 
+import { shorten } from './fault.ts'
+
 const REFERENCE = /\$\$\{|\$\{([^}]*)(\}?)/g
 const INSIDE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s
 
@@ -21,7 +23,7 @@ export function substitute(text: string, env: NodeJS.ProcessEnv): Substitution {
     if (whole === '$${') return '${'
     const match = INSIDE.exec(inside ?? '')
     if (match === null || end === '') {
-      fault ??= `'${whole}' cannot be read: write \${NAME} or \${NAME:-default}, and $\${ for the two characters themselves`
+      fault ??= `'${shorten(whole)}' cannot be read: write \${NAME} or \${NAME:-default}, and $\${ for the two characters themselves`
       return ''
     }
     const [, name, fallback] = match

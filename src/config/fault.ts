@@ -28,6 +28,11 @@ export interface Complaint {
   wide?: boolean
 }
 
+/** A fault whose message is on one line, whatever of the file it repeats. */
+export function createFault(fault: Fault): Fault {
+  return { ...fault, message: onOneLine(fault.message) }
+}
+
 /** One line for a person: `larder.yaml:12:5: listeners[0].prot: unknown key; did you mean 'port'?` */
 export function faultLine(fault: Fault): string {
   const path = fault.path === '' ? '' : `${fault.path}: `
@@ -64,7 +69,11 @@ const MAX_SHOWN = 60
 
 /** `text` for a message: on one line, not too long. */
 export function shorten(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
-  const line = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
+  const line = onOneLine(text)
   return line.length <= MAX_SHOWN ? line : `${line.slice(0, MAX_SHOWN - 1)}…`
+}
+
+function onOneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, ' ')
 }

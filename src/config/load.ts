@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path'
 import { reasonOf, systemCodeOf } from '../kernel/errors.ts'
 import { assemble, BARE_DEVICES } from './assemble.ts'
 import { DocumentReader } from './document.ts'
-import { type Complaint, type Fault, inOrder, pathOf } from './fault.ts'
+import { type Complaint, createFault, type Fault, inOrder, pathOf } from './fault.ts'
 import { applyOverrides, type Overridden } from './overrides.ts'
 import { referenceComplaints } from './references.ts'
 import { rootSchema } from './root.ts'
@@ -95,7 +95,7 @@ class Source {
   faultOf({ keys, message, at, wide }: Complaint, { sourceOf }: Overridden): Fault[] {
     const source = sourceOf(keys)
     if (source !== undefined) {
-      return [{ file: source.variable, line: 1, column: source.column, path: pathOf(keys), message }]
+      return [createFault({ file: source.variable, line: 1, column: source.column, path: pathOf(keys), message })]
     }
     const offset = this.#reader.offsetOf(this.root, keys, at)
     if (offset === undefined || offset >= this.#doubtfulFrom) return []
@@ -106,7 +106,7 @@ class Source {
   }
 
   #fault(offset: number, path: string, message: string): Fault {
-    return { file: this.#name, ...this.#position(offset), path, message }
+    return createFault({ file: this.#name, ...this.#position(offset), path, message })
   }
 
   #position(offset: number): { line: number; column: number } {

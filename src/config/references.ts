@@ -121,8 +121,14 @@ function reference(name: unknown, keys: readonly Key[], devices: Entry[]): Compl
     return [{ keys, message: `${shown} is the name of ${places}: give them different names`, at: 'value' }]
   }
   const likely = likelySpelling(name, names as string[])
-  const known =
-    names.length === 0 ? 'there are no devices' : `there is ${either(names.map(each => shorten(`${each}`)))}`
-  const hint = likely === undefined ? known : `did you mean '${likely}'?`
+  const hint = likely === undefined ? overview(names as string[]) : `did you mean '${shorten(likely)}'?`
   return [{ keys, message: `no device is called ${shown}; ${hint}`, at: 'value', wide: true }]
+}
+
+/** Names that a message lists; more are a page, not a sentence. */
+const MAX_LISTED = 10
+
+function overview(names: string[]): string {
+  if (names.length === 0) return 'there are no devices'
+  return names.length > MAX_LISTED ? `there are ${names.length} others` : `there is ${either(names.map(shorten))}`
 }

@@ -61,7 +61,7 @@ function store(): Schema<StoreConfig> {
   return map(
     {
       durability: v.optional(choice(['ack']), 'ack'),
-      commit_delay: v.optional(duration({ min: 0, max: 100, example: '5ms' }), '5ms'),
+      commit_delay: v.optional(duration({ min: 0, max: 100, example: '5ms' }), '10ms'),
       retained_interval: v.optional(duration({ min: 100, max: 86_400_000, example: '5m' }), '5m'),
     },
     { example: 'commit_delay: 5ms' },

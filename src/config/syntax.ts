@@ -42,7 +42,9 @@ const MEANINGS: readonly Meaning[] = [
   [/^BAD_DQ_ESCAPE/, 'line', 'in double quotes a \\ begins an escape such as \\n: write \\\\, or use single quotes'],
   [/^BAD_INDENT|Sequence item without/, 'rest', 'this line is not indented as its neighbours are'],
   [/^BAD_SCALAR_START/, 'line', 'a value cannot begin with this character: put it in quotes'],
-  [/^BLOCK_AS_IMPLICIT_KEY|^MULTILINE_IMPLICIT_KEY|Implicit map keys/, 'line', NOT_A_PAIR],
+  // The parser takes all that follows for a part of this value.
+  [/^BLOCK_AS_IMPLICIT_KEY/, 'rest', NOT_A_PAIR],
+  [/^MULTILINE_IMPLICIT_KEY|Implicit map keys/, 'line', NOT_A_PAIR],
   [
     /^MISSING_CHAR Comments/,
     'line',

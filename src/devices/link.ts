@@ -56,11 +56,7 @@ export class DeviceLink {
   /** Resolves when the source has started or failed to. Never rejects: a device that fails is offline, and the gateway goes on. */
   async start(): Promise<void> {
     this.#starting = this.#startSource()
-    if (this.#source.command !== undefined) {
-      this.#unsubscribe = this.#broker.subscribe(`${this.device.topic}/set`, (_, payload, retained) =>
-        this.#receive(payload, retained === true),
-      )
-    }
+    if (this.#source.command !== undefined) this.#listen()
     await this.#starting
   }
 
@@ -103,9 +99,11 @@ export class DeviceLink {
       throw new Error(`${name} still has ${MAX_PENDING_COMMANDS} commands to carry out`)
     }
     this.#pendingCommands++
-    const done = this.#lastCommand.then(() => {
+    const done = this.#lastCommand.then(async () => {
+      // A retained command comes at once, and a source may take its time to start.
+      if (!(await this.#starting)) throw new Error(`${name} could not be started`)
       if (this.#stopped) throw new Error(`${name} is being stopped`)
-      return this.#source.command?.(payload)
+      return await this.#source.command?.(payload)
     })
     this.#lastCommand = done.then(
       () => {},
@@ -193,6 +191,16 @@ export class DeviceLink {
     }
     this.#fields.add(field)
     return true
+  }
+
+  #listen(): void {
+    try {
+      this.#unsubscribe = this.#broker.subscribe(`${this.device.topic}/set`, (_, payload, retained) =>
+        this.#receive(payload, retained === true),
+      )
+    } catch (error) {
+      this.#faults.report('command', `${this.device.name} gets no commands: ${reasonOf(error)}`)
+    }
   }
 
   #receive(payload: Buffer, retained: boolean): void {

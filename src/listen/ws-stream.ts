@@ -60,7 +60,8 @@ export class WebSocketStream extends Duplex {
   }
 
   #onMessage(data: Buffer, isBinary: boolean): void {
-    if (this.destroyed || this.readableEnded) return
+    // A peer that is being refused may go on sending until it reads why.
+    if (this.destroyed) return
     if (!isBinary) {
       // [MQTT-6.0.0-1]
       this.#refusing = true

@@ -131,14 +131,9 @@ function remainingLength(topicBytes: number, payload: number, qos: QoS): number 
   return topicBytes + (qos > 0 ? 2 : 0) + payload
 }
 
-/** Up to so many bytes a loop is faster than the call into the engine's copy. */
-const COPY_BY_LOOP = 32
-
 function copyTo(target: Buffer, at: number, source: Buffer): number {
-  const length = source.length
-  if (length > COPY_BY_LOOP) target.set(source, at)
-  else for (let i = 0; i < length; i++) target[at + i] = source[i]!
-  return at + length
+  target.set(source, at)
+  return at + source.length
 }
 
 /** A topic that was found to be a valid string. */

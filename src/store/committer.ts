@@ -3,10 +3,11 @@
  * and whatever arrives meanwhile goes into the next. How soon the next batch starts depends on the most
  * urgent thing in it:
  *   now   somebody waits for the disk (an offline session's message, a subscription, QoS 2)
- *   soon  only online sessions wait: after a short delay, in which they may take the message so that it
- *         need not be written at all
+ *   soon  only online sessions wait: when it is older than a short delay, in which they may take the
+ *         message so that it need not be written at all
  *   lazy  nobody waits (an acknowledged message is to be deleted): with the next batch, or by itself,
- *         unsynced, after a second
+ *         unsynced, a little later
+ * A message is never written before one that came earlier: a crash must not turn their order round.
  *
  * A batch that fails is kept and tried again: its publishers are not acknowledged meanwhile.
  */
@@ -29,7 +30,7 @@ export interface BatchWriter {
 }
 
 /** Deletions wait this long for a batch to travel with: nobody waits for them, and a crash only repeats a message. */
-const LAZY_DELAY_MS = 1_000
+const LAZY_DELAY_MS = 250
 /** A failed batch is tried again after this time: long enough not to keep a full disk busy. */
 const RETRY_DELAY_MS = 1_000
 
@@ -49,7 +50,12 @@ export class Committer {
   readonly #clock: Clock
   readonly #log: Log
   readonly #soonDelay: number
+  /** In order of arrival. */
   #entries: Entry[] = []
+  /** So many of the entries, from the first, were there when the delay began: at its end they are written. */
+  #ripe = 0
+  /** So many of the entries, from the first, may not wait for the delay. */
+  #pressing = 0
   #operations: Operation[] = []
   #waiters: (() => void)[] = []
   #touched = new Set<LevelQueue>()
@@ -60,6 +66,7 @@ export class Committer {
   #running = false
   #closing = false
   #timer: { due: number; timer: Timer } | null = null
+  #ripening: Timer | null = null
   #immediate = false
   #idle: (() => void) | null = null
 
@@ -75,6 +82,7 @@ export class Committer {
   /** Adds a message. It is settled, and its queues are woken, when its batch is durable. */
   add(entry: Entry, urgency: Urgency): void {
     this.#entries.push(entry)
+    if (urgency === 'now') this.#pressing = this.#entries.length
     this.hurry(urgency)
   }
 
@@ -92,35 +100,77 @@ export class Committer {
     return new Promise(resolve => this.write(operation, 'now', { done: resolve }))
   }
 
+  /** The messages that are here may not wait for the delay any more: somebody who was to take them has gone. */
+  press(): void {
+    this.#pressing = this.#entries.length
+    this.hurry('now')
+  }
+
   /** Sees to it that the next batch starts no later than `urgency` asks for. */
   hurry(urgency: Urgency): void {
     if (urgency === 'now' || this.#urgency === 'lazy') this.#urgency = urgency
     if (this.#running || this.#immediate) return
-    if (urgency === 'now' || (urgency === 'soon' && this.#soonDelay === 0)) {
-      this.#timer?.timer.cancel()
-      this.#timer = null
+    if (urgency === 'now') {
       this.#immediate = true
       // After the input of this turn of the event loop, so that one batch takes all of it.
       setImmediate(() => {
         this.#immediate = false
         void this.#run()
       })
-      return
+    } else if (urgency === 'lazy') {
+      this.#schedule(LAZY_DELAY_MS)
+    } else if (this.#ripening === null) {
+      this.#ripe = 0
+      this.#ripen()
     }
-    this.#schedule(urgency === 'soon' ? this.#soonDelay : LAZY_DELAY_MS)
   }
 
   /** Writes what is left; resolves when it is durable, or when one attempt has failed. */
   async close(): Promise<void> {
     this.#closing = true
+    this.#ripening?.cancel()
     this.#timer?.timer.cancel()
     this.#timer = null
     if (this.#running) await new Promise<void>(resolve => (this.#idle = resolve))
     while (!this.#isEmpty()) {
+      this.#pressing = this.#entries.length
       const failures = this.stats.failures
       await this.#commit()
       if (this.stats.failures > failures) return
     }
+  }
+
+  /**
+   * Every delay, writes the messages that were there at the last and have not been taken since, so that each
+   * has between one and two delays to be elided.
+   */
+  #ripen(): void {
+    this.#ripening = this.#clock.after(this.#soonDelay, () => {
+      // Timers come before input: after a stall, the acknowledgements that wait in the sockets go first.
+      setImmediate(() => this.#writeRipe())
+    })
+  }
+
+  #writeRipe(): void {
+    this.#ripening = null
+    if (this.#closing) return
+    this.#dropElided()
+    this.#pressing = Math.max(this.#pressing, this.#ripe)
+    this.#ripe = this.#entries.length
+    if (this.#pressing > 0 || this.#operations.length > 0) void this.#run()
+    if (this.#entries.length > 0) this.#ripen()
+  }
+
+  /** Forgets the messages that everybody took while they waited for the delay. */
+  #dropElided(): void {
+    const entries = this.#entries
+    const isAlive = (entry: Entry) => entry.waiting > 0 || entry.mustCommit
+    const kept = entries.filter(isAlive)
+    if (kept.length === entries.length) return
+    this.stats.elided += entries.length - kept.length
+    this.#ripe = entries.slice(0, this.#ripe).filter(isAlive).length
+    this.#pressing = entries.slice(0, this.#pressing).filter(isAlive).length
+    this.#entries = kept
   }
 
   #isEmpty(): boolean {
@@ -152,12 +202,14 @@ export class Committer {
   }
 
   async #commit(): Promise<void> {
-    const entries = this.#entries
+    this.#dropElided()
+    const entries = this.#entries.splice(0, this.#pressing)
     const waiters = this.#waiters
     const operations = this.#operations.concat(this.#late())
     const touched = this.#touched
     const sync = this.#sync
-    this.#entries = []
+    this.#ripe = Math.max(0, this.#ripe - this.#pressing)
+    this.#pressing = 0
     this.#waiters = []
     this.#operations = []
     this.#touched = new Set()
@@ -169,7 +221,6 @@ export class Committer {
     const positions: [LevelQueue, Position][] = []
     for (const entry of entries) {
       if (entry.waiting > 0) this.#stage(entry, batch, touched)
-      else if (entry.refs.length > 0) this.stats.elided++
       if (entry.waiting > 0 || entry.mustCommit) written.push(entry)
     }
     for (const queue of touched) {
@@ -191,6 +242,7 @@ export class Committer {
       this.#log.error({ reason: reasonOf(error) }, 'the store cannot write; what needs the disk is not acknowledged')
       for (const entry of written) entry.state = PENDING
       this.#entries = written.concat(this.#entries)
+      this.#pressing += written.length
       this.#operations = operations.concat(this.#operations)
       this.#waiters = waiters.concat(this.#waiters)
       for (const queue of touched) this.#touched.add(queue)

@@ -271,8 +271,9 @@ export class Engine implements QueueEngine, QueueStore {
   }
 
   sessionLeft(queue: LevelQueue): void {
-    // Its position is only worth a write when it moved; its messages, if any are not durable, at once.
-    if (queue.isPositionNew()) this.#committer.write(null, queue.hasPending ? 'now' : 'lazy', { queue })
+    if (queue.hasPending) this.#committer.press()
+    // Its position is only worth a write when it moved.
+    if (queue.isPositionNew()) this.#committer.write(null, 'lazy', { queue })
   }
 
   readFailed(queue: LevelQueue, error: unknown): void {

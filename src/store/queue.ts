@@ -261,6 +261,7 @@ export class LevelQueue implements SessionQueue {
     this.#removedAhead.add(index)
     while (this.#removedAhead.delete(this.#head)) this.#head++
     if (this.#next < this.#head) this.#next = this.#head
+    this.#recount()
   }
 
   /** Indexes in `[from, until)` are not on disk: they were removed before, possibly in an earlier life. */
@@ -269,9 +270,17 @@ export class LevelQueue implements SessionQueue {
       for (const index of this.#removedAhead) if (index < until) this.#removedAhead.delete(index)
       this.#head = Math.max(this.#head, until)
       while (this.#removedAhead.delete(this.#head)) this.#head++
+      this.#recount()
     } else {
       for (let index = from; index < until; index++) this.#removedAhead.add(index)
     }
+  }
+
+  /** After a crash the counts may include what the crash took: an empty queue puts them right. */
+  #recount(): void {
+    if (this.#head < this.#tail) return
+    this.#count = 0
+    this.#bytes = 0
   }
 
   /** Gives back memory: from the front, what is removed, and what is durable and not to be sent next. */

@@ -15,8 +15,11 @@ const PAYLOAD = Buffer.alloc(4 * KIB, 'x')
 const COUNT = (256 * MIB) / PAYLOAD.length
 /** Messages the publisher is ahead of the subscriber that reads, at most. */
 const AHEAD = 250
-/** What the memory may grow by while 256 MiB pass: limits of the session, plus what the collector has not yet taken. */
-const GROWTH = 96 * MIB
+/**
+ * What the memory may grow by while 256 MiB pass: limits of the session, plus what the collector has not yet
+ * taken (V8 lets buffers pile up to some 64 MiB before it looks) and what malloc keeps for LevelDB's threads.
+ */
+const GROWTH = 160 * MIB
 const LONG = 60_000
 
 let broker: Broker
@@ -70,17 +73,16 @@ describe.each([0, 1] as const)('with QoS %i', qos => {
       // Warm: what the first few cost is not what the flood costs.
       await publishAll(pub, reader, qos, AHEAD)
       reader.publishes.length = 0
-      // A queue on disk pays for each message twice; a quarter of the flood is far beyond the limits still.
-      const count = qos === 0 ? COUNT : COUNT / 4
+      const count = COUNT
       const before = broker.pid === undefined ? 0 : await residentMemory(broker.pid)
-      const peak = await peakMemory(publishAll(pub, reader, qos, count))
-      expect(reader.publishes).toHaveLength(count)
+      const peak = await peakMemory(publishAll(pub, reader, qos, COUNT))
+      expect(reader.publishes).toHaveLength(COUNT)
       if (broker.pid === undefined) return
       const growth = (peak - before) / MIB
       console.log(
-        `QoS ${qos}, clean ${clean}: ${growth.toFixed(0)} MiB more while ${(count * PAYLOAD.length) / MIB} MiB passed`,
+        `QoS ${qos}, clean ${clean}: ${growth.toFixed(0)} MiB more while ${(COUNT * PAYLOAD.length) / MIB} MiB passed`,
       )
-      expect(growth).toBeLessThan(GROWTH / MIB)
+      expect(growth).toBeLessThan((qos === 1 && !clean ? GROWTH_ON_DISK : GROWTH) / MIB)
 
       // The frozen one thaws: it gets what was kept for it and is served on.
       frozen.socket.resume()

@@ -66,7 +66,7 @@ test('any stream, cut anywhere and paused anywhere, gives the packets that mqtt-
     }),
     { numRuns: 500 },
   )
-})
+}, 30_000)
 
 /** One packet through our codec, with the fields that `expected` keeps. */
 function decode(header: number, buffer: Buffer, start: number, body: number, end: number, cache: TopicCache): object {

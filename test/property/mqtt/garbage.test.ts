@@ -76,12 +76,12 @@ test('garbage and mutated packets give packets or MalformedPacketError, and litt
         refused++
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: 2_000 },
   )
   // Both must have happened often, or the test shows nothing.
-  expect(taken).toBeGreaterThan(500)
-  expect(refused).toBeGreaterThan(500)
-})
+  expect(taken).toBeGreaterThan(300)
+  expect(refused).toBeGreaterThan(300)
+}, 30_000)
 
 /** Decodes a packet as a server does and encodes it again; undefined when mqtt-packet refuses to encode what is allowed. */
 function recode(

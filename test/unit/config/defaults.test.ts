@@ -8,7 +8,7 @@ const DEFAULTS = {
   name: 'Larder',
   dataDir: '/home/owner/larder-data',
   listeners: [{ protocol: 'mqtt', host: '127.0.0.1', port: 1883 }],
-  store: { durability: 'ack', commitDelay: 5, retainedInterval: 300_000 },
+  store: { durability: 'ack', commitDelay: 10, retainedInterval: 300_000 },
   limits: {
     maxPacketSize: 2_097_152,
     maxInflight: 100,

@@ -1,3 +1,5 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these references are for larder.yaml, not for JavaScript
+
 import { expect, test } from 'vitest'
 import { substitute } from '../../../src/config/environment.ts'
 import { configOf, faultsOf } from './loading.ts'

@@ -23,6 +23,7 @@ class FakeGpio {
     calls.push(`open ${gpio} ${direction} ${edge} activeLow=${options.activeLow}`)
   }
   async read(): Promise<0 | 1> {
+    if (failure !== undefined) throw failure
     return bit
   }
   async write(value: 0 | 1): Promise<void> {
@@ -155,6 +156,13 @@ describe('what goes wrong is said in a sentence', () => {
     failure = Object.assign(new Error(`${code}: i/o error`), { code })
     await expect(driver().open(INPUT, () => {})).rejects.toMatchObject({ code: 'DEVICE_FAILED', message })
     expect(calls.at(-1)).toBe('unexport')
+  })
+
+  test('a chip that goes while its pin is open', async () => {
+    await exported({ direction: 'in', value: '0' })
+    const line = await driver().open(INPUT, () => {})
+    failure = Object.assign(new Error('ENODEV: no such device, read'), { code: 'ENODEV' })
+    await expect(line.read()).rejects.toThrow('The chip of GPIO 17 is gone.')
   })
 
   test('onoff that is not installed', async () => {

@@ -66,10 +66,13 @@ describe('the driver of a pin', () => {
     expect((await first(PIN)).values).toEqual(['off'])
   })
 
-  test.skipIf(existsSync('/sys/class/gpio'))('auto: the board’s, which a machine without pins does not have', async () => {
-    expect((await first({ ...PIN, driver: 'auto' })).up).toBe(false)
-    expect(heard.reason).toMatch(/GPIO/)
-  })
+  test.skipIf(existsSync('/sys/class/gpio'))(
+    'auto: the board’s, which a machine without pins does not have',
+    async () => {
+      expect((await first({ ...PIN, driver: 'auto' })).up).toBe(false)
+      expect(heard.reason).toMatch(/GPIO/)
+    },
+  )
 
   test('one that the embedding program brings goes before', async () => {
     const gpio = new MemoryGpioDriver()

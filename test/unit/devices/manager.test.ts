@@ -325,6 +325,36 @@ describe('commands', () => {
     expect(sink.commands).toEqual([])
   })
 
+  it('wait until the source has started; one that cannot start refuses them', async () => {
+    const started = deferred()
+    const slow = new Sink()
+    slow.start = () => started.promise
+    const broken = new Sink()
+    broken.start = () => Promise.reject(new Error('broken'))
+    const { manager, broker, clock } = house({ Slow: slow, Broken: broken })
+    const starting = manager.start(never)
+    await clock.advance(0)
+    broker.send('/Home/Kitchen/Slow/set', 'on', true)
+    broker.send('/Home/Kitchen/Broken/set', 'on', true)
+    await clock.advance(0)
+    expect(slow.commands).toEqual([])
+    started.resolve()
+    await starting
+    await until(() => slow.commands.length > 0, { what: 'the command' })
+    expect(broker.published).toContain('/Home/Kitchen/Broken/error Broken could not be started')
+    expect(broken.commands).toEqual([])
+  })
+
+  it('that cannot be listened for cost a line in the log', async () => {
+    const { manager, broker, lines } = house({ Lamp: new Sink(), T: new TestSource() })
+    broker.subscribe = () => {
+      throw new Error('no room')
+    }
+    await manager.start(never)
+    expect(lines).toContain('warn Lamp gets no commands: no room')
+    await manager.stop()
+  })
+
   it('wait for each other, and not in any number', async () => {
     const sink = new Sink()
     const { promise, resolve } = deferred()

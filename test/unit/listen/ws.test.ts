@@ -107,7 +107,9 @@ describe('a WebSocket listener', () => {
     const { stream } = await connection()
     const gone = closed(stream)
     ws.send('text')
-    const [code] = await within(once(ws, 'close'), { what: 'the WebSocket to close' })
+    for (let i = 0; i < 20; i++) ws.send(Buffer.alloc(64 * 1024))
+    // By the closing handshake, not by its timeout of two seconds.
+    const [code] = await within(once(ws, 'close'), { what: 'the WebSocket to close', timeout: 1_500 })
     expect(code).toBe(1003)
     await within(gone, { what: 'the stream to close' })
     await until(() => limit.open === 0, { what: 'the socket to be gone' })
