@@ -85,9 +85,10 @@ function serial(): Schema<SerialConfig> {
       if (!('columns' in written))
         report('csv needs the names of its columns, such as columns: [temperature, humidity]', ['columns'], 'missing')
     } else if ('columns' in written) report('belongs to codec: csv', ['columns'], 'key')
-    const columns = Array.isArray(written.columns) ? written.columns : []
-    for (const [index, column] of columns.entries()) {
-      if (columns.indexOf(column) < index) report('is the name of a column before it as well', ['columns', index])
+    const seen = new Set<unknown>()
+    for (const [index, column] of Array.isArray(written.columns) ? written.columns.entries() : []) {
+      if (seen.has(column)) report('is the name of a column before it as well', ['columns', index])
+      seen.add(column)
     }
   }
   return v.pipe(

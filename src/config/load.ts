@@ -15,7 +15,7 @@ import { rootSchema } from './root.ts'
 import type { Checks } from './schedules.ts'
 import type { Config } from './schema.ts'
 import { readWith } from './structure.ts'
-import { parseYaml, type SyntaxFault } from './syntax.ts'
+import { parseYaml } from './syntax.ts'
 
 export { type Fault, faultLine } from './fault.ts'
 
@@ -68,7 +68,10 @@ class Source {
   readonly #name: string
   readonly #reader: DocumentReader
   readonly #lineStarts: number[]
-  readonly #syntax: SyntaxFault[]
+  /** Lines that have a fault of syntax and are not judged any further. */
+  readonly #blamed: Set<number>
+  /** True when the text was not read quite as it was meant, somewhere. */
+  readonly #isUnsure: boolean
   /** From here on the text may have been read as something else than was meant. */
   readonly #doubtfulFrom: number
 
@@ -76,15 +79,20 @@ class Source {
     this.#name = name
     this.#lineStarts = [0, ...Array.from(text.matchAll(/\n/g), match => match.index + 1)]
     const { document, faults } = parseYaml(text)
-    this.#syntax = faults
+    const unclosed = faults.filter(fault => fault.unclosed)
     const onFlat = (start: number, end: number) => {
-      const swallower = faults.find(({ unclosed, offset }) => unclosed && start <= offset && offset <= end)
+      const swallower = unclosed.find(({ offset }) => start <= offset && offset <= end)
       if (swallower !== undefined) swallower.offset = start
     }
     this.#reader = new DocumentReader({ env, onFlat })
     this.root = document === undefined ? null : this.#reader.read(document)
-    const lost = faults.filter(({ reach }) => reach === 'rest').map(({ offset }) => offset)
-    this.#doubtfulFrom = Math.min(Number.POSITIVE_INFINITY, ...lost)
+    this.#isUnsure = faults.some(({ reach }) => reach !== 'nowhere')
+    this.#blamed = new Set(
+      faults.filter(({ reach }) => reach === 'line').map(({ offset }) => this.#position(offset).line),
+    )
+    this.#doubtfulFrom = faults
+      .filter(({ reach }) => reach === 'rest')
+      .reduce((from, { offset }) => Math.min(from, offset), Number.POSITIVE_INFINITY)
     const unread = this.#reader.faults.map(({ offset, keys, message }) => this.#fault(offset, pathOf(keys), message))
     const told = new Set(unread.map(({ line }) => line))
     const unclear = onePerLine(faults.map(({ offset, message }) => this.#fault(offset, '', message)))
@@ -99,10 +107,9 @@ class Source {
     }
     const offset = this.#reader.offsetOf(this.root, keys, at)
     if (offset === undefined || offset >= this.#doubtfulFrom) return []
-    if (wide && this.#syntax.some(({ reach }) => reach !== 'nowhere')) return []
+    if (wide && this.#isUnsure) return []
     const fault = this.#fault(offset, pathOf(keys), message)
-    const isBlamed = this.#syntax.some(each => each.reach === 'line' && this.#position(each.offset).line === fault.line)
-    return isBlamed ? [] : [fault]
+    return this.#blamed.has(fault.line) ? [] : [fault]
   }
 
   #fault(offset: number, path: string, message: string): Fault {
