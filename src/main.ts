@@ -41,6 +41,9 @@ export interface AddedDevice extends Partial<Omit<Device, 'name' | 'room'>> {
   room: string
 }
 
+/** Addresses that only this machine reaches. */
+const LOOPBACK = /^\w+:\/\/(127\.|\[::1\]|localhost[:/])/
+
 export class Gateway {
   /** The broker: aedes, with its hooks and events. */
   readonly hub: Hub
@@ -158,6 +161,9 @@ export class Gateway {
     for (const listener of this.#listeners) {
       await listener.start(signal)
       this.#open.push(listener)
+      const address = listener.address()
+      if (!LOOPBACK.test(address))
+        this.#log.warn({ address }, 'whoever reaches this address may connect: there are no access rules')
     }
   }
 
