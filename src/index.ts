@@ -26,4 +26,3 @@ export function createGateway(settings: Record<string, unknown> = {}, deps: Gate
   if ('faults' in loaded) throw new LarderError('CONFIG_INVALID', loaded.faults.map(faultLine).join('\n'))
   return new Gateway(loaded.config, deps)
 }
-

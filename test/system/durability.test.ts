@@ -14,6 +14,57 @@ async function crash(): Promise<void> {
   await gateway.start()
 }
 
+const between = (low: number, high: number): number => Math.floor(low + Math.random() * (high - low))
+
+/** A QoS 2 publisher that goes on where it was after its line broke (MQTT 3.1.1 §4.3.3, §4.4), with ten messages in flight. */
+class ExactlyOnce {
+  readonly #count: number
+  /** By packet identifier, oldest first: what is in flight, and whether its PUBREC has come. */
+  readonly #inFlight = new Map<number, { number: number; released: boolean }>()
+  #next = 0
+
+  constructor(count: number) {
+    this.#count = count
+  }
+
+  /** Publishes until all is complete (true) or the line breaks (false). After `moment` answers, `disturb` is called. */
+  async run(port: number, moment: number, disturb: () => void): Promise<boolean> {
+    await using client = await RawClient.connect({ port, clientId: 'sender', clean: false })
+    return await new Promise(resolve => {
+      let answers = 0
+      client.closed.then(() => resolve(false))
+      client.onPacket = packet => {
+        const flight = this.#inFlight.get(packet.messageId ?? 0)
+        if (flight === undefined) return
+        if (packet.cmd === 'pubrec') flight.released = true
+        if (packet.cmd === 'pubcomp') this.#inFlight.delete(packet.messageId ?? 0)
+        if (++answers === moment) return disturb()
+        if (packet.cmd === 'pubrec') client.send({ cmd: 'pubrel', messageId: packet.messageId as number })
+        this.#fill(client)
+        if (this.#inFlight.size === 0) resolve(true)
+      }
+      for (const [messageId, { number, released }] of this.#inFlight) {
+        if (released) client.send({ cmd: 'pubrel', messageId })
+        else this.#publish(client, messageId, number, true)
+      }
+      this.#fill(client)
+    })
+  }
+
+  #fill(client: RawClient): void {
+    while (this.#next < this.#count && this.#inFlight.size < 10) {
+      const number = this.#next++
+      const messageId = number + 1
+      this.#inFlight.set(messageId, { number, released: false })
+      this.#publish(client, messageId, number, false)
+    }
+  }
+
+  #publish(client: RawClient, messageId: number, number: number, dup: boolean): void {
+    client.send({ cmd: 'publish', topic: 'exactly', payload: String(number), qos: 2, retain: false, messageId, dup })
+  }
+}
+
 /** Everything that `filter` brings a new subscriber at once. */
 async function retained(filter: string): Promise<[string, string][]> {
   await using sub = await RawClient.connect({ port: gateway.port })
@@ -88,6 +139,30 @@ describe('after a kill', () => {
     await back.ping()
     // The receiver was connected until the kill and may have been sent the first one then; it did not answer.
     expect(back.payloads).toEqual(['once', 'fence'])
+  })
+})
+
+describe('after many kills', () => {
+  test('QoS 2 messages are there exactly once and in order', { timeout: 120_000 }, async () => {
+    const count = 1_000
+    const receiver = { port: gateway.port, clientId: 'receiver', clean: false }
+    {
+      await using sub = await RawClient.connect(receiver)
+      await sub.subscribe({ topic: 'exactly', qos: 2 })
+      await sub.disconnect()
+    }
+    const sender = new ExactlyOnce(count)
+    let kills = 0
+    while (!(await sender.run(gateway.port, between(20, 200), () => process.kill(gateway.pid, 'SIGKILL')))) {
+      kills++
+      await gateway.exit
+      await gateway.start()
+    }
+    expect(kills).toBeGreaterThan(2)
+    await using back = await RawClient.connect(receiver)
+    await back.received(count, 30_000)
+    await back.ping()
+    expect(back.payloads).toEqual(Array.from({ length: count }, (_, number) => String(number)))
   })
 })
 

@@ -41,7 +41,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('attach' as const, 'detach' as const), session }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('discard' as const), session }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('take' as const), session, count: fc.integer({ min: 1, max: 900 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('take' as const), session, count: fc.integer({ min: 1, max: 900 }) }),
+  },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -181,7 +184,9 @@ class Rig {
   }
 }
 
-test('sessions are sent what they have not acknowledged, in order, and nothing is left behind', { timeout: 120_000 }, async () => {
+test('sessions are sent what they have not acknowledged, in order, and nothing is left behind', {
+  timeout: 120_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async steps => {
       const dataDir = await mkdtemp(join(tmpdir(), 'larder-queues-'))
