@@ -10,7 +10,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -35,16 +35,20 @@ const common = {
 }
 
 async function buildProgram() {
-  // Chunks have hashes in their names: those of earlier builds would pile up and be packed.
-  clear('dist', /\.js(\.map)?$/)
-  await build({
+  const before = entries('dist').filter(name => /\.js(\.map)?$/.test(name))
+  const { metafile } = await build({
     ...common,
+    metafile: true,
     entryPoints: { larder: 'src/cli/main.ts', index: 'src/index.ts' },
     outdir: 'dist',
     splitting: true,
     external: EXTERNAL,
     banner: { js: REQUIRE },
   })
+  // Chunks have hashes in their names: those of earlier builds would pile up and be packed. They go last, so
+  // that a gateway which starts meanwhile finds a whole program.
+  const built = new Set(Object.keys(metafile.outputs).map(path => basename(path)))
+  for (const name of before) if (!built.has(name)) rmSync(join(root, 'dist', name), { force: true })
 }
 
 /** Node's test runner cannot read TypeScript yet; packages stay where they are, so that the suite tests the real ones. */

@@ -17,16 +17,15 @@ export function checkCommand({ checks }: Pick<LoadOptions, 'checks'>): Command {
     async run({ config }, io) {
       const file = typeof config === 'string' ? config : DEFAULT_FILE
       const result = loadConfig({ file, env: io.env, cwd: io.cwd, checks })
-      if ('faults' in result) return printFaults(io, result.faults, file)
+      if ('faults' in result) return printFaults(io, result.faults)
       io.stdout(`larder: ${file} is valid`)
       return EXIT_DONE
     },
   }
 }
 
-/** Prints each fault on a line of its own, and how many there are. Gives the exit status. */
-export function printFaults(io: Io, faults: readonly Fault[], file: string): number {
+/** Prints each fault on a line of its own. Gives the exit status. */
+export function printFaults(io: Io, faults: readonly Fault[]): number {
   for (const fault of faults) io.stderr(faultLine(fault))
-  io.stderr(`larder: ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'} in ${file}`)
   return EXIT_FAILED
 }

@@ -37,7 +37,7 @@ export function startCommand(deps: Pick<LoadOptions, 'checks'> & { runGateway: R
       const env = flags['data-dir'] === undefined ? io.env : { ...io.env, LARDER_DATA_DIR: `${flags['data-dir']}` }
       const source = typeof file === 'string' ? { file } : {}
       const result = loadConfig({ ...source, env, cwd: io.cwd, checks: deps.checks })
-      if ('faults' in result) return printFaults(io, result.faults, source.file ?? 'the environment')
+      if ('faults' in result) return printFaults(io, result.faults)
       return untilSignal(result.config, io, deps.runGateway)
     },
   }

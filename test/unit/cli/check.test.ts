@@ -44,17 +44,13 @@ schedules:
     expect.stringMatching(/^larder\.yaml:3:24: store\.commit_delay: must be a duration/),
     'larder.yaml:5:38: devices[0].gpio.pin: must be between 0 and 53; found 99',
     expect.stringMatching(/^larder\.yaml:7:13: schedules\[0\]\.cron: ./),
-    'larder: 5 faults in larder.yaml',
   ])
 })
 
 test('without -c it wants ./larder.yaml', async () => {
   const here = terminal()
   expect(await here.run('check')).toBe(1)
-  expect(here.err).toEqual([
-    'larder.yaml:1:1: there is no such file: check the name, or give another with -c FILE',
-    'larder: 1 fault in larder.yaml',
-  ])
+  expect(here.err).toEqual(['larder.yaml:1:1: there is no such file: check the name, or give another with -c FILE'])
   writeFileSync(join(cwd, 'larder.yaml'), '')
   expect(await here.run('check')).toBe(0)
 })
