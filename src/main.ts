@@ -4,6 +4,7 @@
  */
 import { openSource } from '../device/open-source.ts'
 import { ReadGate } from '../device/sysfs/read-gate.ts'
+import type { EnhancedAuthentication } from './access/ports.ts'
 import { SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
 import type { Hooks } from './broker/aedes.ts'
 import { Hub } from './broker/hub.ts'
@@ -18,6 +19,7 @@ import { createLog, type Log } from './kernel/log.ts'
 import { ConnectionLimit } from './listen/limit.ts'
 import { openListener } from './listen/open.ts'
 import type { Listener } from './listen/ports.ts'
+import type { Properties } from './mqtt/properties.ts'
 import { LevelPersistence } from './store/persistence.ts'
 
 /** What a gateway can be given instead of what it would make itself. */
@@ -26,6 +28,8 @@ export interface GatewayDependencies {
   clock?: Clock
   /** Aedes' hooks: who may connect, publish, subscribe. */
   hooks?: Partial<Hooks>
+  /** MQTT 5 enhanced authentication. */
+  enhancedAuthentication?: EnhancedAuthentication
   /** Used for every pin instead of the board's own. */
   gpio?: GpioDriver
 }
@@ -33,6 +37,8 @@ export interface GatewayDependencies {
 export interface PublishOptions {
   qos?: 0 | 1 | 2
   retain?: boolean
+  /** MQTT 5: content type, response topic, correlation data, user properties, message expiry interval, … */
+  properties?: Properties
 }
 
 /** A device whose source the embedding program brings. */
@@ -75,7 +81,14 @@ export class Gateway {
       },
       { clock, log },
     )
-    this.hub = new Hub({ persistence: this.#persistence, limits, clock, log, hooks: deps.hooks ?? {} })
+    this.hub = new Hub({
+      persistence: this.#persistence,
+      limits,
+      clock,
+      log,
+      hooks: deps.hooks ?? {},
+      enhancedAuthentication: deps.enhancedAuthentication,
+    })
     this.hub.on('error', error => log.error({ reason: reasonOf(error) }, 'the broker met a fault'))
     this.#local = new LocalAccess({ hub: this.hub })
     this.#limit = new ConnectionLimit({ max: limits.maxConnections, clock, log })
@@ -115,8 +128,8 @@ export class Gateway {
 
   /** Publishes a message. Resolves when it is settled: for QoS 1 and 2 durable, or waited for by nobody. */
   publish(topic: string, payload: string | Buffer, options: PublishOptions = {}): Promise<void> {
-    const { qos = 0, retain = false } = options
-    return this.#local.publish(topic, Buffer.from(payload), { qos, retain })
+    const { qos = 0, retain = false, properties = {} } = options
+    return this.#local.publish(topic, Buffer.from(payload), { qos, retain, properties })
   }
 
   /** Calls `listener` for every message that matches `filter`, retained ones first, until the returned function is called. */

@@ -5,6 +5,7 @@
  */
 import type { EventEmitter } from 'node:events'
 import { Aedes } from 'aedes'
+import type { Properties } from '../mqtt/properties.ts'
 import type { Emitter, Listener, Message, Persistence, Subscription } from './ports.ts'
 import type { Session } from './session.ts'
 
@@ -16,6 +17,11 @@ export interface PublishRequest {
   payload?: Buffer | string
   qos?: 0 | 1 | 2
   retain?: boolean
+  /** MQTT 5: those that are passed on, and the message expiry interval. */
+  properties?: Properties
+  /** As `properties`, in wire form and seconds: of a will that the store kept. */
+  forwarded?: Buffer | undefined
+  messageExpiryInterval?: number | undefined
 }
 
 /** Hooks of aedes. Each is called with the session, or null for what the gateway itself does. */

@@ -1,115 +1,179 @@
 /** The beginning of a session: CONNECT is checked, the client let in or not, its session found or made. */
 import { randomUUID } from 'node:crypto'
 import { SPOOL_CLIENT_PREFIX } from '../bridge/ports.ts'
-import { type ConnectPacket, decodeControl, encodeControl } from '../mqtt/control.ts'
+import { connectVersion } from '../mqtt/connect.ts'
+import { type ConnectPacket, decodeControl } from '../mqtt/control.ts'
 import { MalformedPacketError, UnacceptableProtocolError } from '../mqtt/malformed.ts'
-import { Message } from '../mqtt/message.ts'
+import type { Properties } from '../mqtt/properties.ts'
+import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
+import { TOPIC_ALIAS_MAXIMUM } from './aliases.ts'
+import { willOf } from './ending.ts'
+import { RECEIVE_MAXIMUM } from './limits.ts'
 import { MemoryQueue } from './memory-queue.ts'
 import type { Session } from './session.ts'
+import { askedTerms, fixedTerms, NEVER_EXPIRES } from './terms.ts'
 
-/** CONNACK return codes (MQTT 3.1.1 §3.2.2.3). */
-const ACCEPTED = 0
-const UNACCEPTABLE_PROTOCOL = 1
-const IDENTIFIER_REJECTED = 2
-const SERVER_UNAVAILABLE = 3
-const BAD_CREDENTIALS = 4
-const NOT_AUTHORIZED = 5
+/** CONNACK return codes of MQTT 3.x (MQTT 3.1.1 §3.2.2.3), and what MQTT 5 calls the same. */
+const RETURN_CODES = [
+  ReasonCode.SUCCESS,
+  ReasonCode.UNSUPPORTED_PROTOCOL_VERSION,
+  ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+  ReasonCode.SERVER_UNAVAILABLE,
+  ReasonCode.BAD_USER_NAME_OR_PASSWORD,
+  ReasonCode.NOT_AUTHORIZED,
+] as const
+
+/** A client that is not let in. `reasonCode` as MQTT 5 has it. */
+class Refusal extends Error {
+  readonly reasonCode: number
+
+  constructor(reasonCode: number, reason: string) {
+    super(reason)
+    this.reasonCode = reasonCode
+  }
+}
 
 /** Deals with the CONNECT in `frame`. Rejects when the connection must be closed without an answer. */
 export async function connect(session: Session, frame: Buffer): Promise<void> {
+  try {
+    await begin(session, frame)
+  } catch (error) {
+    const isAnswered = error instanceof Refusal || error instanceof UnacceptableProtocolError
+    // MQTT 5 may also be told what is wrong with the CONNECT itself [MQTT-3.1.4-1].
+    if (session.closed || !(isAnswered || (error instanceof MalformedPacketError && session.version === 5))) throw error
+    refuse(session, error.reasonCode, error.message)
+    session.fail(error)
+  }
+}
+
+async function begin(session: Session, frame: Buffer): Promise<void> {
   const packet = decode(session, frame)
-  if (packet === null) return
   const { hub } = session
-  session.version = packet.protocolVersion
+  const isV5 = packet.protocolVersion === 5
   session.clean = packet.clean
+  session.isBridge = packet.isBridge
   session.userName = packet.username
-  if (packet.clientId === '' && !packet.clean) {
-    // [MQTT-3.1.3-8]
-    refuse(session, IDENTIFIER_REJECTED, 'an empty client identifier needs a clean session')
-    return
-  }
-  if (packet.clientId.startsWith(SPOOL_CLIENT_PREFIX)) {
-    refuse(
-      session,
-      IDENTIFIER_REJECTED,
-      `client identifiers that begin with ${SPOOL_CLIENT_PREFIX} are the gateway's own`,
-    )
-    return
-  }
-  const limit = hub.limits.maxKeepalive
-  if (limit > 0 && (packet.keepalive === 0 || packet.keepalive * 1000 > limit)) {
-    // As Mosquitto does: MQTT 3.x has no way to tell the client another value.
-    refuse(session, IDENTIFIER_REJECTED, `a keep alive of ${packet.keepalive} s is over the limit of ${limit / 1000} s`)
-    return
-  }
-  session.id = packet.clientId === '' ? `larder-${randomUUID()}` : packet.clientId
+  session.terms = isV5 ? askedTerms(packet.properties) : fixedTerms(packet.clean)
+  const answer: Properties = isV5 ? announce(session, packet) : {}
+  identify(session, packet, answer)
+  const keepalive = agreeOnKeepalive(session, packet, answer)
   if (packet.will !== undefined) {
     const fault = topicNameFault(packet.will.topic, hub.limits.maxTopicLevels)
-    if (fault !== undefined) throw new MalformedPacketError(`will: ${fault}`)
-    session.will = new Message({ ...packet.will, clientId: session.id })
+    if (fault !== undefined) throw new MalformedPacketError(`will: ${fault}`, ReasonCode.TOPIC_NAME_INVALID)
+    session.will = willOf(packet.will)
   }
-  const refusal = await authenticate(session, packet)
+  await authenticate(session, packet, answer)
   if (session.closed) return
-  if (refusal !== ACCEPTED) {
-    refuse(session, refusal, 'the client was not let in')
-    return
-  }
   session.register()
+  hub.departed.returned(session.id, !session.clean)
   const sessionPresent = await openSession(session)
   if (session.closed) return
   storeWill(session)
   // [MQTT-3.2.2-1] to [MQTT-3.2.2-3]. MQTT 3.1 has no session present flag.
-  session.send(
-    encodeControl(
-      { cmd: 'connack', returnCode: ACCEPTED, sessionPresent: sessionPresent && session.version !== 3 },
-      packet.protocolVersion,
-    ),
-  )
-  hub.emit('connackSent', { returnCode: ACCEPTED, sessionPresent }, session)
-  session.begin(packet.keepalive)
+  const isTold = sessionPresent && session.version !== 3
+  session.sendControl({ cmd: 'connack', returnCode: ReasonCode.SUCCESS, sessionPresent: isTold, properties: answer })
+  hub.emit('connackSent', { returnCode: ReasonCode.SUCCESS, sessionPresent }, session)
+  session.begin(keepalive)
 }
 
-function decode(session: Session, frame: Buffer): ConnectPacket | null {
-  try {
-    return decodeControl(frame, undefined) as ConnectPacket
-  } catch (error) {
-    if (!(error instanceof UnacceptableProtocolError)) throw error
-    // [MQTT-3.1.2-2]
-    refuse(session, UNACCEPTABLE_PROTOCOL, error.reason)
-    return null
+function decode(session: Session, frame: Buffer): ConnectPacket {
+  // Known before the packet is read whole: it says how to answer one that cannot be.
+  session.version = connectVersion(frame) ?? 4
+  return decodeControl(frame, undefined, { protocolVersions: [3, 4, 5] }) as ConnectPacket
+}
+
+/** What the gateway tells an MQTT 5 client of its own limits. */
+function announce(session: Session, packet: ConnectPacket): Properties {
+  const { requestResponseInformation } = packet.properties
+  return {
+    receiveMaximum: RECEIVE_MAXIMUM,
+    maximumPacketSize: session.hub.limits.maxPacketSize,
+    topicAliasMaximum: TOPIC_ALIAS_MAXIMUM,
+    // A client may build response topics below this (§3.2.2.3.15).
+    responseInformation: requestResponseInformation === true ? '/Response/' : undefined,
   }
 }
 
-/** Asks aedes' two hooks. Resolves to a CONNACK return code. */
-async function authenticate(session: Session, packet: ConnectPacket): Promise<number> {
+function identify(session: Session, packet: ConnectPacket, answer: Properties): void {
+  const { clientId } = packet
+  if (clientId.startsWith(SPOOL_CLIENT_PREFIX)) {
+    throw new Refusal(
+      ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+      `client identifiers that begin with ${SPOOL_CLIENT_PREFIX} are the gateway's own`,
+    )
+  }
+  session.id = clientId
+  if (clientId !== '') return
+  // [MQTT-3.1.3-8]; MQTT 5 gives one in any case [MQTT-3.1.3-6] [MQTT-3.1.3-7].
+  if (!packet.clean && session.version !== 5) {
+    throw new Refusal(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, 'an empty client identifier needs a clean session')
+  }
+  session.id = `larder-${randomUUID()}`
+  if (session.version === 5) answer.assignedClientIdentifier = session.id
+}
+
+/** Seconds; 0 for none. */
+function agreeOnKeepalive(session: Session, packet: ConnectPacket, answer: Properties): number {
+  const limit = session.hub.limits.maxKeepalive / 1000
+  const { keepalive } = packet
+  if (limit === 0 || (keepalive > 0 && keepalive <= limit)) return keepalive
+  if (session.version === 5) {
+    // [MQTT-3.1.2-21]
+    answer.serverKeepAlive = Math.floor(limit)
+    return answer.serverKeepAlive
+  }
+  // As Mosquitto does: MQTT 3.x has no way to tell the client another value.
+  throw new Refusal(
+    ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+    `a keep alive of ${keepalive} s is over the limit of ${limit} s`,
+  )
+}
+
+/** Asks aedes' two hooks, and the enhanced authentication where the client asked for that. Rejects with a refusal. */
+async function authenticate(session: Session, packet: ConnectPacket, answer: Properties): Promise<void> {
   const { hub } = session
   const isWelcome = await new Promise<boolean>(resolve => {
     hub.preConnect(session, packet, (error, success) => resolve(!error && success))
   })
-  if (!isWelcome) return SERVER_UNAVAILABLE
-  const password = typeof packet.password === 'string' ? Buffer.from(packet.password) : packet.password
-  return await new Promise<number>(resolve => {
-    hub.authenticate(session, packet.username, password, (error, success) => {
-      if (error) resolve(error.returnCode ?? BAD_CREDENTIALS)
-      else resolve(success ? ACCEPTED : NOT_AUTHORIZED)
+  if (!isWelcome) throw new Refusal(ReasonCode.SERVER_UNAVAILABLE, 'the client is not welcome')
+  const { authenticationMethod, authenticationData } = packet.properties
+  if (authenticationMethod !== undefined) {
+    const result = await session.authentication.begin(authenticationMethod, authenticationData)
+    session.userName = result.userName
+    answer.authenticationMethod = authenticationMethod
+    answer.authenticationData = result.data
+    return
+  }
+  await new Promise<void>((resolve, reject) => {
+    hub.authenticate(session, packet.username, packet.password, (error, success) => {
+      if (!error && success) resolve()
+      else
+        reject(
+          new Refusal(
+            RETURN_CODES[error?.returnCode ?? (error ? 4 : 5)] ?? ReasonCode.NOT_AUTHORIZED,
+            'the client was not let in',
+          ),
+        )
     })
   })
 }
 
 /** Gives the session its queue and its subscriptions. Resolves to true when there was one before. */
 async function openSession(session: Session): Promise<boolean> {
-  const { hub, id } = session
+  const { hub, id, terms } = session
   const { queues } = hub.persistence
-  if (session.clean) {
-    // [MQTT-3.1.2-6]
-    if (queues.find(id) !== undefined) await queues.discard(id)
+  // [MQTT-3.1.2-6]; MQTT 5: [MQTT-3.1.2-4]
+  if (session.clean && queues.find(id) !== undefined) await hub.discard(id)
+  const isKnown = queues.find(id) !== undefined
+  if (!isKnown && terms.sessionExpiryInterval === 0) {
     session.memoryQueue = new MemoryQueue({ limits: hub.limits, onDropped: () => hub.stats.dropped++ })
     return false
   }
-  // [MQTT-3.1.2-4] [MQTT-3.1.2-5]
-  const isKnown = queues.find(id) !== undefined
+  // [MQTT-3.1.2-4] [MQTT-3.1.2-5]; MQTT 5: [MQTT-3.1.2-5] [MQTT-3.1.2-6]
   session.queue = await queues.open(id)
+  const { sessionExpiryInterval: interval } = terms
+  queues.setExpiry(id, { interval: interval === NEVER_EXPIRES ? undefined : interval, leftAt: undefined })
   if (isKnown) session.subscribing.restore(await hub.persistence.subscriptionsByClient(session))
   return isKnown
 }
@@ -117,17 +181,16 @@ async function openSession(session: Session): Promise<boolean> {
 /** Keeps the will where a crash does not lose it, and forgets what an earlier connection left. */
 function storeWill(session: Session): void {
   const { persistence } = session.hub
-  if (session.will === null) {
-    void persistence.delWill(session)
-    return
-  }
-  const { topic, payload, qos, retain } = session.will
-  void persistence.putWill(session, { topic, payload, qos, retain })
+  void (session.will === null ? persistence.delWill(session) : persistence.putWill(session, { ...session.will }))
 }
 
-function refuse(session: Session, returnCode: number, reason: string): void {
-  // [MQTT-3.2.2-4] [MQTT-3.2.2-5]
-  session.send(encodeControl({ cmd: 'connack', returnCode, sessionPresent: false }, session.version ?? 4))
+function refuse(session: Session, reasonCode: number, reasonString: string): void {
   session.will = null
-  session.fail(new Error(reason))
+  // [MQTT-3.2.2-4] [MQTT-3.2.2-5]
+  if (session.version === 5) {
+    session.sendControl({ cmd: 'connack', returnCode: reasonCode, sessionPresent: false, properties: { reasonString } })
+    return
+  }
+  const returnCode = RETURN_CODES.findIndex(code => code === reasonCode)
+  session.sendControl({ cmd: 'connack', returnCode: Math.max(returnCode, 1), sessionPresent: false })
 }

@@ -9,17 +9,21 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { EnhancedAuthentication } from '../access/ports.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { Message } from '../mqtt/message.ts'
 import { TopicCache } from '../mqtt/publish.ts'
-import { topicFilterFault, topicNameFault } from '../mqtt/topics.ts'
+import { encodeForwarded } from '../mqtt/publish-properties.ts'
+import { splitShare, topicFilterFault, topicNameFault } from '../mqtt/topics.ts'
 import { AedesBase, type Hooks, type PublishRequest } from './aedes.ts'
+import { DepartedSessions } from './departed.ts'
 import { LocalEmitter } from './emitter.ts'
 import type { Limits } from './limits.ts'
 import { FlushTurn } from './outbox.ts'
 import type { Emitter, Listener, Persistence, Settlement } from './ports.ts'
 import { type ConnectionDetails, Session } from './session.ts'
+import { type Picked, SharedSubscriptions } from './shared.ts'
 
 /** Wills that a crash left behind are published after four of these, in milliseconds, unless their clients came back. */
 const HEARTBEAT_MS = 5_000
@@ -31,6 +35,10 @@ export interface HubStats {
   sent: number
   /** Messages of QoS 0 not sent, and of clean sessions given up, because a client did not read. */
   dropped: number
+  /** Messages not sent to a client because their time was over. */
+  expired: number
+  /** Messages not sent to a client because it takes no packets that large. */
+  tooLarge: number
 }
 
 export interface HubDependencies {
@@ -41,15 +49,20 @@ export interface HubDependencies {
   /** Defaults to one within this process. */
   mq?: Emitter
   hooks?: Partial<Hooks>
+  /** MQTT 5 enhanced authentication; absent, there is no method. */
+  enhancedAuthentication?: EnhancedAuthentication | undefined
 }
 
 export class Hub extends AedesBase {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: Log
-  readonly stats: HubStats = { received: 0, sent: 0, dropped: 0 }
+  readonly stats: HubStats = { received: 0, sent: 0, dropped: 0, expired: 0, tooLarge: 0 }
   readonly turn = new FlushTurn()
   readonly topics = new TopicCache()
+  readonly shared = new SharedSubscriptions({ hub: this })
+  readonly departed: DepartedSessions
+  readonly enhancedAuthentication: EnhancedAuthentication | null
   readonly #hasForwardHook: boolean
 
   constructor(deps: HubDependencies) {
@@ -62,6 +75,8 @@ export class Hub extends AedesBase {
     this.limits = deps.limits
     this.clock = deps.clock
     this.log = deps.log
+    this.enhancedAuthentication = deps.enhancedAuthentication ?? null
+    this.departed = new DepartedSessions({ clock: deps.clock, onExpired: clientId => void this.discard(clientId) })
     this.#hasForwardHook = deps.hooks?.authorizeForward !== undefined
     this.handle = (stream: Duplex, request?: IncomingMessage & { connDetails?: ConnectionDetails }) =>
       new Session({ hub: this, stream, details: request?.connDetails })
@@ -72,9 +87,39 @@ export class Hub extends AedesBase {
     return new Session({ hub: this, stream, details })
   }
 
+  /** Opens the store, and takes up what is to happen to the sessions in it. */
+  override async listen(): Promise<void> {
+    await super.listen()
+    const { persistence, clock } = this
+    for (const clientId of persistence.queues.clientIds()) {
+      for (const subscription of await persistence.subscriptionsByClient({ id: clientId })) {
+        this.shared.add(clientId, subscription)
+      }
+      const { interval, leftAt = clock.wall() } = persistence.queues.expiryOf(clientId)
+      if (interval === undefined) continue
+      this.departed.add(clientId, Math.max(0, leftAt + interval * 1000 - clock.wall()), null)
+    }
+  }
+
   /** Closes every session; resolves when they are. The store is closed by whoever opened it. */
   async shut(): Promise<void> {
+    this.departed.stop()
     await new Promise<void>(resolve => this.close(resolve))
+  }
+
+  /** Ends a session that has no connection. What it had of shared subscriptions goes to other members. */
+  async discard(clientId: string): Promise<void> {
+    const { persistence, shared } = this
+    const filters = (await persistence.subscriptionsByClient({ id: clientId })).map(({ topic }) => topic)
+    const sharedFilters = filters.filter(filter => splitShare(filter) !== undefined)
+    for (const filter of sharedFilters) shared.remove(clientId, filter)
+    const queue = sharedFilters.length === 0 ? undefined : persistence.queues.find(clientId)
+    if (queue !== undefined) {
+      for await (const delivery of queue.all()) {
+        if (delivery.isShared && delivery.qos === 1) shared.handOn(clientId, sharedFilters, delivery, ignore)
+      }
+    }
+    await persistence.queues.discard(clientId)
   }
 
   /** Aedes' publish: for the gateway itself, plug-ins and aedes' own announcements. `done` when the message is settled. */
@@ -85,15 +130,29 @@ export class Hub extends AedesBase {
       callback?.(new Error(fault))
       return
     }
-    const message = new Message({
-      topic: request.topic,
-      payload: Buffer.from(request.payload ?? ''),
-      qos: request.qos ?? 0,
-      retain: request.retain === true,
-      clientId: client instanceof Session ? client.id : undefined,
-    })
+    const session = client instanceof Session ? client : null
     const settlement = callback === undefined ? null : { settled: () => callback() }
-    this.route(message, client instanceof Session ? client : null, settlement)
+    this.route(this.messageOf({ ...request, clientId: session?.id }), session, settlement)
+  }
+
+  /** A message from what a publisher says. */
+  messageOf(request: PublishRequest & { clientId?: string | undefined }): Message {
+    const { topic, payload = '', qos = 0, retain = false, clientId, properties = {} } = request
+    const { messageExpiryInterval = request.messageExpiryInterval } = properties
+    return new Message({
+      topic,
+      payload: Buffer.from(payload),
+      qos,
+      retain,
+      clientId,
+      forwarded: request.forwarded ?? encodeForwarded(properties),
+      expiresAt: messageExpiryInterval === undefined ? undefined : this.expiryOf(messageExpiryInterval),
+    })
+  }
+
+  /** When a message that is published now with this Message Expiry Interval (seconds) expires. */
+  expiryOf(messageExpiryInterval: number): number {
+    return this.clock.wall() + messageExpiryInterval * 1000
   }
 
   override subscribe(filter: string, listener: Listener, done?: () => void): void {
@@ -117,27 +176,29 @@ export class Hub extends AedesBase {
     received?: { clientId: string; packetId: number },
   ): void {
     const { queues } = this.persistence
+    const { targets, live } = this.shared.pick(message)
     if (message.qos === 0) {
       if (message.retain) queues.retain(message)
       const spools = queues.spools(message.topic)
       if (spools.length > 0) queues.accept(message, spools, null)
-      this.#deliver(message, session)
+      this.#deliver(message, session, live)
       settlement?.settled()
       return
     }
-    const targets = queues.targets(message.topic)
+    const others = queues.targets(message.topic)
+    const all = targets.length === 0 ? others : others.concat(targets)
     if (message.qos === 1) {
-      queues.accept(message, targets, settlement)
-      this.#deliver(message, session)
+      queues.accept(message, all, settlement)
+      this.#deliver(message, session, live)
       return
     }
     const whenDurable = {
       settled: () => {
-        this.#deliver(message, session)
+        this.#deliver(message, session, live)
         settlement?.settled()
       },
     }
-    queues.accept(message, targets, whenDurable, received)
+    queues.accept(message, all, whenDurable, received)
   }
 
   /** True when the forward hook lets `session` have `message`. */
@@ -163,8 +224,9 @@ export class Hub extends AedesBase {
     return isAnswered
   }
 
-  #deliver(message: Message, session: Session | null): void {
+  #deliver(message: Message, session: Session | null, live: Picked['live']): void {
     this.mq.emit(message)
+    for (const { session: member, grants } of live) member.deliver(message, grants, true)
     this.published(message, session, ignore)
     this.emit('publish', message, session)
   }

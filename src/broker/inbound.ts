@@ -2,16 +2,17 @@
  * The receiving half of a session: PUBLISH comes in, and is acknowledged when the store says that it is
  * settled, in the order it came [MQTT-4.6.0-2] [MQTT-4.6.0-3].
  */
-
 import { Deque } from '../kernel/deque.ts'
 import type { AckType } from '../mqtt/acks.ts'
 import { MalformedPacketError } from '../mqtt/malformed.ts'
 import { Message } from '../mqtt/message.ts'
 import { PacketType } from '../mqtt/packets.ts'
 import type { PublishView } from '../mqtt/publish.ts'
+import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
+import { ReceivedAliases } from './aliases.ts'
 import type { Hub } from './hub.ts'
-import { MAX_UNSETTLED } from './limits.ts'
+import { RECEIVE_MAXIMUM } from './limits.ts'
 import type { Outbox } from './outbox.ts'
 import type { Settlement } from './ports.ts'
 import type { Session } from './session.ts'
@@ -20,6 +21,7 @@ import type { Session } from './session.ts'
 class Owed implements Settlement {
   readonly type: AckType
   readonly packetId: number
+  reasonCode = 0
   isSettled = false
   readonly #inbound: Inbound
 
@@ -33,6 +35,11 @@ class Owed implements Settlement {
     this.isSettled = true
     this.#inbound.sendOwed()
   }
+
+  refuse(reasonCode: number): void {
+    this.reasonCode = reasonCode
+    this.settled()
+  }
 }
 
 export class Inbound {
@@ -40,8 +47,9 @@ export class Inbound {
   readonly #hub: Hub
   readonly #outbox: Outbox
   readonly #owed = new Deque<Owed>()
-  /** QoS 2 identifiers of a clean session, between PUBLISH and PUBREL. Those of a persistent one are in the store. */
+  /** QoS 2 identifiers between PUBLISH and PUBREL, of a session that ends with its connection. Those of another are in the store. */
   readonly #received = new Set<number>()
+  #aliases: ReceivedAliases | null = null
 
   constructor(deps: { session: Session; hub: Hub; outbox: Outbox }) {
     this.#session = deps.session
@@ -51,7 +59,7 @@ export class Inbound {
 
   /** True when so much waits for the disk that the client must wait too. */
   get isFull(): boolean {
-    return this.#owed.length >= MAX_UNSETTLED
+    return this.#owed.length >= RECEIVE_MAXIMUM
   }
 
   /**
@@ -59,30 +67,42 @@ export class Inbound {
    * messages would overtake each other.
    */
   publish(packet: PublishView): boolean {
+    const isV5 = this.#session.version === 5
+    if (packet.topicAlias > 0) {
+      this.#aliases ??= new ReceivedAliases()
+      this.#aliases.resolve(packet)
+    }
     const fault = topicNameFault(packet.topic, this.#hub.limits.maxTopicLevels)
     // [MQTT-3.3.2-2]
-    if (fault !== undefined) throw new MalformedPacketError(fault)
+    if (fault !== undefined) throw new MalformedPacketError(fault, ReasonCode.TOPIC_NAME_INVALID)
     this.#hub.stats.received++
     if (packet.qos === 2 && this.#isRepeated(packet.packetId)) return true
+    if (isV5 && packet.qos > 0) this.#checkReceiveMaximum()
+    const { topic, topicBytes, payload, qos, retain, messageExpiryInterval } = packet
     const message = new Message({
-      topic: packet.topic,
-      topicBytes: packet.topicBytes,
-      payload: packet.payload,
-      qos: packet.qos,
-      retain: packet.retain,
+      topic,
+      topicBytes,
+      payload,
+      qos,
+      retain,
       clientId: this.#session.id,
+      forwarded: packet.properties,
+      expiresAt: messageExpiryInterval === undefined ? undefined : this.#hub.expiryOf(messageExpiryInterval),
     })
     return this.#hub.whenMayPublish(this.#session, message, allowed => this.#route(message, packet.packetId, allowed))
   }
 
   /** PUBREL came: the identifier is free again. PUBCOMP follows when that is on record [MQTT-4.3.3-2]. */
   pubrel(packetId: number): void {
-    if (!this.#session.clean) {
-      this.#hub.persistence.queues.forget(this.#session.id, packetId, () => this.#complete(packetId))
+    const isKnown = this.#ids().has(packetId)
+    const reasonCode = isKnown || this.#session.version !== 5 ? 0 : ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
+    if (this.#session.queue !== null) {
+      const { queues } = this.#hub.persistence
+      queues.forget(this.#session.id, packetId, () => this.#complete(packetId, reasonCode))
       return
     }
     this.#received.delete(packetId)
-    this.#complete(packetId)
+    this.#complete(packetId, reasonCode)
   }
 
   /** Sends the acknowledgements that are next in turn. */
@@ -91,19 +111,38 @@ export class Inbound {
     const owed = this.#owed
     for (let next = owed.at(0); next?.isSettled; next = owed.at(0)) {
       owed.shift()
-      this.#outbox.ack(next.type, next.packetId)
+      this.#outbox.ack(next.type, next.packetId, next.reasonCode)
     }
-    if (owed.length < MAX_UNSETTLED / 2) this.#session.readOn()
+    if (owed.length < RECEIVE_MAXIMUM / 2) this.#session.readOn()
   }
 
-  #complete(packetId: number): void {
-    if (!this.#session.closed) this.#outbox.ack(PacketType.PUBCOMP, packetId)
+  #complete(packetId: number, reasonCode: number): void {
+    if (!this.#session.closed) this.#outbox.ack(PacketType.PUBCOMP, packetId, reasonCode)
+  }
+
+  /** [MQTT-3.3.4-7] What the gateway announced is what it holds clients to. */
+  #checkReceiveMaximum(): void {
+    const received = this.#ids()
+    let count = this.#owed.length + received.size
+    // A QoS 2 message whose PUBREC is owed is counted in both.
+    for (const owed of this.#owed) {
+      if (count < RECEIVE_MAXIMUM) return
+      if (owed.type === PacketType.PUBREC && received.has(owed.packetId)) count--
+    }
+    if (count < RECEIVE_MAXIMUM) return
+    throw new MalformedPacketError(
+      `more than ${RECEIVE_MAXIMUM} messages are not acknowledged`,
+      ReasonCode.RECEIVE_MAXIMUM_EXCEEDED,
+    )
+  }
+
+  #ids(): ReadonlySet<number> {
+    return this.#session.queue === null ? this.#received : this.#hub.persistence.queues.received(this.#session.id)
   }
 
   /** A QoS 2 message that was taken before is not taken again [MQTT-4.3.3-2]; its PUBREC is repeated, unless it is still to come. */
   #isRepeated(packetId: number): boolean {
-    const received = this.#session.clean ? this.#received : this.#hub.persistence.queues.received(this.#session.id)
-    if (!received.has(packetId)) return false
+    if (!this.#ids().has(packetId)) return false
     for (const owed of this.#owed) if (owed.type === PacketType.PUBREC && owed.packetId === packetId) return true
     this.#owe(PacketType.PUBREC, packetId).settled()
     return true
@@ -116,16 +155,16 @@ export class Inbound {
       return
     }
     const owed = this.#owe(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId)
-    // MQTT 3.1.1 has no negative acknowledgement: what is not allowed is acknowledged and goes nowhere [MQTT-3.3.5-2].
     if (!allowed) {
-      owed.settled()
+      // MQTT 3.1.1 has no negative acknowledgement: what is not allowed is acknowledged and goes nowhere [MQTT-3.3.5-2].
+      owed.refuse(this.#session.version === 5 ? ReasonCode.NOT_AUTHORIZED : 0)
       return
     }
     if (qos === 1) {
       this.#hub.route(message, this.#session, owed)
       return
     }
-    const isKept = !this.#session.clean
+    const isKept = this.#session.queue !== null
     if (!isKept) this.#received.add(packetId)
     this.#hub.route(message, this.#session, owed, isKept ? { clientId: this.#session.id, packetId } : undefined)
   }

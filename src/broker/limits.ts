@@ -12,7 +12,7 @@ export interface Limits {
   maxUnsent: number
   /** Milliseconds from the connection to its CONNECT. */
   connectTimeout: number
-  /** Milliseconds. A client that asks for a longer keep alive, or none, is refused; 0 leaves it to the client. */
+  /** Milliseconds. A longer keep alive, or none, is cut to this (MQTT 5) or refused (3.x); 0 leaves it to the client. */
   maxKeepalive: number
   maxTopicLevels: number
 }
@@ -20,8 +20,11 @@ export interface Limits {
 /** Largest packet taken before CONNECT: a client identifier, a will and credentials fit; a flood of strangers stays small. */
 export const MAX_CONNECT_PACKET = 256 * 1024
 
-/** Messages of one client accepted and not yet settled. Beyond, its socket is not read: the disk sets the pace. */
-export const MAX_UNSETTLED = 2_000
+/**
+ * Messages of QoS 1 and 2 that one client may have sent without our acknowledgement. MQTT 5 clients are told
+ * and held to it (Receive Maximum); the socket of an older one is not read beyond: the disk sets the pace.
+ */
+export const RECEIVE_MAXIMUM = 2_000
 
 /** Bytes waiting in one socket beyond which no queue is emptied into it. */
 export const SEND_HIGH_WATER = 256 * 1024

@@ -4,6 +4,8 @@
  */
 import { type BridgeBroker, SPOOL_CLIENT_PREFIX, type SpoolFilter } from '../bridge/ports.ts'
 import type { CommandListener, DeviceBroker } from '../devices/ports.ts'
+import type { Properties } from '../mqtt/properties.ts'
+import { grantsOf } from '../mqtt/subscription.ts'
 import type { Hub } from './hub.ts'
 import type { Listener, SessionQueue } from './ports.ts'
 
@@ -15,7 +17,11 @@ export class LocalAccess implements DeviceBroker, BridgeBroker {
   }
 
   /** Resolves when the message is settled; rejects when the topic is none. */
-  publish(topic: string, payload: Buffer, options: { qos: 0 | 1 | 2; retain: boolean }): Promise<void> {
+  publish(
+    topic: string,
+    payload: Buffer,
+    options: { qos: 0 | 1 | 2; retain: boolean; properties?: Properties },
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#hub.publish({ topic, payload, ...options }, null, error => (error ? reject(error) : resolve()))
     })
@@ -49,7 +55,10 @@ export class LocalAccess implements DeviceBroker, BridgeBroker {
     for (const { filter, qos } of filters) {
       if (known.has(filter)) continue
       // As with any new subscription, what is retained comes first.
-      for (const message of persistence.queues.retained(filter)) persistence.queues.acceptRetained(message, { queue, qos })
+      const grant = grantsOf([{ topic: filter, qos }]).others
+      for (const message of persistence.queues.retained(filter)) {
+        persistence.queues.acceptRetained(message, queue, grant)
+      }
     }
     return queue
   }

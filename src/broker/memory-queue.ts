@@ -1,6 +1,6 @@
 /**
- * The queue of a clean session: it lives as long as the connection, so it is kept in memory and nobody's
- * acknowledgement waits for it. Bounded like the queues of the store: beyond, the oldest goes.
+ * The queue of a session that ends with its connection: it is kept in memory, and nobody's acknowledgement
+ * waits for it. Bounded like the queues of the store: beyond, the oldest goes.
  */
 import { Deque } from '../kernel/deque.ts'
 import type { Delivery, Message, OutQueue } from './ports.ts'
@@ -26,9 +26,19 @@ export class MemoryQueue implements OutQueue {
     return this.#waiting.length + this.#sent
   }
 
-  push(message: Message, qos: 1 | 2, retain: boolean): void {
-    this.#waiting.push({ index: this.#tail++, message, qos, retain, dup: false, released: false })
-    this.#waitingBytes += sizeOf(message)
+  push(
+    message: Message,
+    options: {
+      qos: 1 | 2
+      retain: boolean
+      subscriptionIdentifiers: readonly number[] | undefined
+      isShared: boolean
+    },
+  ): void {
+    const { qos, retain, subscriptionIdentifiers, isShared } = options
+    const index = this.#tail++
+    this.#waiting.push({ index, message, qos, retain, subscriptionIdentifiers, isShared, dup: false, released: false })
+    this.#waitingBytes += message.size
     while (this.#waiting.length > this.#limits.maxQueuedMessages || this.#waitingBytes > this.#limits.maxQueuedBytes) {
       const oldest = this.#shift()
       if (oldest === undefined) return
@@ -50,16 +60,12 @@ export class MemoryQueue implements OutQueue {
     done()
   }
 
-  /** A clean session ends with its connection, so there is nothing to send again. */
+  /** The session ends with its connection, so there is nothing to send again. */
   rewind(): void {}
 
   #shift(): Delivery | undefined {
     const delivery = this.#waiting.shift()
-    if (delivery !== undefined) this.#waitingBytes -= sizeOf(delivery.message)
+    if (delivery !== undefined) this.#waitingBytes -= delivery.message.size
     return delivery
   }
-}
-
-function sizeOf(message: Message): number {
-  return message.topicBytes.length + message.payload.length
 }

@@ -3,8 +3,12 @@
  * in-flight window. A socket that does not drain is not queued to: QoS 0 beyond a limit is dropped for
  * it, everything else waits in its queue, and nobody else is slowed.
  */
-import type { AckType } from '../mqtt/acks.ts'
+import { type AckType, ackPacketId, ackReasonCode } from '../mqtt/acks.ts'
 import { PacketType, type QoS } from '../mqtt/packets.ts'
+import { publishLength } from '../mqtt/publish.ts'
+import type { SentProperties } from '../mqtt/publish-properties.ts'
+import { ReasonCode } from '../mqtt/reason-codes.ts'
+import type { AssignedAliases } from './aliases.ts'
 import type { Hub } from './hub.ts'
 import { SEND_HIGH_WATER } from './limits.ts'
 import type { Outbox } from './outbox.ts'
@@ -13,12 +17,16 @@ import type { Session } from './session.ts'
 
 /** Packet identifiers are 1 to 65,535 [MQTT-2.3.1-1]. */
 const PACKET_IDS = 65_535
+/** Reason codes from here on are failures (MQTT 5 §2.4). */
+const FAILURE = 0x80
 
 export class Outbound {
   readonly #session: Session
   readonly #hub: Hub
   readonly #outbox: Outbox
   readonly #inFlight = new Map<number, Delivery>()
+  #window = 0
+  #aliases: AssignedAliases | null = null
   #queue: OutQueue | null = null
   /** Retained messages of new subscriptions, not yet sent: they wait for the socket, not in memory. */
   #retained: Iterator<void>[] = []
@@ -32,12 +40,10 @@ export class Outbound {
     this.#outbox = deps.outbox
   }
 
-  get inFlight(): number {
-    return this.#inFlight.size
-  }
-
-  /** Begins to send from `queue`. */
-  open(queue: OutQueue): void {
+  /** Begins to send from `queue`, with at most `window` messages not acknowledged [MQTT-3.3.4-9]. */
+  open(queue: OutQueue, options: { window: number; aliases: AssignedAliases | null }): void {
+    this.#window = options.window
+    this.#aliases = options.aliases
     this.#queue = queue
     this.pump()
   }
@@ -45,16 +51,22 @@ export class Outbound {
   close(): void {
     this.#queue = null
     this.#retained = []
+    this.#held = undefined
     this.#inFlight.clear()
   }
 
+  /** What was sent and is not acknowledged. */
+  unacknowledged(): Delivery[] {
+    return [...this.#inFlight.values()]
+  }
+
   /** Sends a message at QoS 0 now, or drops it when the socket is too far behind. */
-  sendNow(message: Message, retain: boolean): void {
+  sendNow(message: Message, retain: boolean, subscriptionIdentifiers: readonly number[] | undefined): void {
     if (this.#outbox.unsent > this.#hub.limits.maxUnsent) {
       this.#hub.stats.dropped++
       return
     }
-    this.#send(message, 0, retain, false, 0)
+    this.#send(message, 0, retain, false, 0, subscriptionIdentifiers)
   }
 
   /** Sends or enqueues what `deliver` does with each retained message, no faster than the socket takes it. */
@@ -76,10 +88,12 @@ export class Outbound {
     }
   }
 
-  /** PUBACK, PUBREC or PUBCOMP came. */
-  acknowledged(type: AckType, packetId: number): void {
+  /** PUBACK, PUBREC or PUBCOMP came; `ack` as `decodeAck` gives it. */
+  acknowledged(type: AckType, ack: number): void {
+    const packetId = ackPacketId(ack)
     const delivery = this.#inFlight.get(packetId)
-    if (type === PacketType.PUBREC) {
+    // A PUBREC that says why not ends the exchange (MQTT 5 §4.3.3).
+    if (type === PacketType.PUBREC && ackReasonCode(ack) < FAILURE) {
       this.#received(delivery, packetId)
       return
     }
@@ -92,8 +106,13 @@ export class Outbound {
   }
 
   #received(delivery: Delivery | undefined, packetId: number): void {
-    if (delivery === undefined || delivery.qos !== 2 || delivery.released) {
-      // [MQTT-4.3.3-1] PUBREC is answered with PUBREL, also when it is repeated or the message is long gone.
+    if (delivery === undefined || delivery.qos !== 2) {
+      // [MQTT-4.3.3-1] PUBREC is answered with PUBREL, also when the message is long gone.
+      const isKnown = this.#session.version !== 5
+      this.#outbox.ack(PacketType.PUBREL, packetId, isKnown ? 0 : ReasonCode.PACKET_IDENTIFIER_NOT_FOUND)
+      return
+    }
+    if (delivery.released) {
       this.#outbox.ack(PacketType.PUBREL, packetId)
       return
     }
@@ -113,35 +132,84 @@ export class Outbound {
     const queue = this.#queue
     if (queue === null) return
     const inFlight = this.#inFlight
-    while (inFlight.size < this.#hub.limits.maxInflight && !this.#isSocketFull()) {
-      const delivery = this.#takeSendable(queue)
+    while (inFlight.size < this.#window && !this.#isSocketFull()) {
+      const delivery = this.#takeNext(queue)
       if (delivery === undefined) return
       const packetId = packetIdOf(delivery)
-      inFlight.set(packetId, delivery)
-      if (delivery.released) this.#outbox.ack(PacketType.PUBREL, packetId)
-      else this.#send(delivery.message, delivery.qos, delivery.retain, delivery.dup, packetId)
-    }
-  }
-
-  /** The next delivery of the queue that the session may have. */
-  #takeSendable(queue: OutQueue): Delivery | undefined {
-    for (;;) {
-      const next = this.#held ?? queue.take()
-      this.#held = undefined
-      if (next === undefined) return undefined
-      // An old message that is still not acknowledged keeps its identifier: the window waits for it [MQTT-2.3.1-4].
-      if (this.#inFlight.has(packetIdOf(next))) {
-        this.#held = next
-        return undefined
+      const { message, qos, retain, dup, subscriptionIdentifiers } = delivery
+      if (delivery.released) {
+        inFlight.set(packetId, delivery)
+        this.#outbox.ack(PacketType.PUBREL, packetId)
+      } else if (
+        this.#hub.mayForward(this.#session, message) &&
+        this.#send(message, qos, retain, dup, packetId, subscriptionIdentifiers)
+      ) {
+        inFlight.set(packetId, delivery)
+      } else {
+        queue.remove(delivery)
       }
-      if (this.#hub.mayForward(this.#session, next.message)) return next
-      queue.remove(next)
     }
   }
 
-  #send(message: Message, qos: QoS, retain: boolean, dup: boolean, packetId: number): void {
-    this.#outbox.publish(message, qos, retain, dup, packetId)
+  /** The next delivery of the queue, unless its packet identifier is in use. */
+  #takeNext(queue: OutQueue): Delivery | undefined {
+    const next = this.#held ?? queue.take()
+    this.#held = undefined
+    // An old message that is still not acknowledged keeps its identifier: the window waits for it [MQTT-2.3.1-4].
+    if (next === undefined || !this.#inFlight.has(packetIdOf(next))) return next
+    this.#held = next
+    return undefined
+  }
+
+  /** False when the client may not be sent this message: it has expired, or is larger than the client takes. */
+  #send(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    subscriptionIdentifiers: readonly number[] | undefined,
+  ): boolean {
+    const { expiresAt } = message
+    let left: number | undefined
+    if (expiresAt !== undefined) {
+      // [MQTT-3.3.2-6]
+      left = Math.ceil((expiresAt - this.#hub.clock.wall()) / 1000)
+      // [MQTT-3.3.2-5] What was begun is finished: a message that may be there already is sent again.
+      if (left <= 0 && !dup) {
+        this.#hub.stats.expired++
+        return false
+      }
+    }
+    const sent = this.#session.version === 5 ? this.#propertiesOf(message, left, subscriptionIdentifiers) : undefined
+    const { maximumPacketSize } = this.#session.terms
+    if (
+      maximumPacketSize !== Number.POSITIVE_INFINITY &&
+      publishLength(message.topicBytes.length - 2, message.payload.length, qos, sent) > maximumPacketSize
+    ) {
+      // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+      this.#aliases?.forget(message.topic, sent)
+      this.#hub.stats.tooLarge++
+      return false
+    }
+    this.#outbox.publish(message, qos, retain, dup, packetId, sent)
     this.#hub.stats.sent++
+    return true
+  }
+
+  #propertiesOf(
+    message: Message,
+    left: number | undefined,
+    subscriptionIdentifiers: readonly number[] | undefined,
+  ): SentProperties {
+    const alias = this.#aliases?.find(message.topic, message.topicBytes) ?? 0
+    return {
+      properties: message.forwarded,
+      messageExpiryInterval: left === undefined ? undefined : Math.max(0, left),
+      topicAlias: Math.abs(alias),
+      subscriptionIdentifiers,
+      withoutTopic: alias > 0,
+    }
   }
 
   #isSocketFull(): boolean {

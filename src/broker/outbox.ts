@@ -4,10 +4,11 @@
  * given up when it has left: an idle session holds none. Large payloads are passed on as they are.
  */
 import type { Duplex } from 'node:stream'
-import { ACK_LENGTH, type AckType, writeAck } from '../mqtt/acks.ts'
+import { type AckType, ackLength, writeAck } from '../mqtt/acks.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import { publishLength, writePublish, writePublishHead } from '../mqtt/publish.ts'
+import type { SentProperties } from '../mqtt/publish-properties.ts'
 
 /** A buffer starts with so many bytes, or with what the last turn needed… */
 const MIN_BUFFER = 2 * 1024
@@ -15,8 +16,6 @@ const MIN_BUFFER = 2 * 1024
 const MAX_BUFFER = 64 * 1024
 /** Payloads from this size on are not copied. */
 const PASS_THROUGH = 16 * 1024
-/** Fixed header, two bytes of packet identifier; the topic comes on top. */
-const HEAD_ROOM = 7
 
 /** Flushes the outboxes that were written to, once a turn. */
 export class FlushTurn {
@@ -55,23 +54,34 @@ export class Outbox {
     return this.#gathered + this.#stream.writableLength
   }
 
-  publish(message: Message, qos: QoS, retain: boolean, dup: boolean, packetId: number): void {
+  /** `sent` in MQTT 5 only. */
+  publish(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    sent: SentProperties | undefined,
+  ): void {
     const { payload, topicBytes } = message
+    const length = publishLength(topicBytes.length - 2, payload.length, qos, sent)
     if (payload.length < PASS_THROUGH) {
-      const length = publishLength(topicBytes.length - 2, payload.length, qos)
       const buffer = this.#room(length)
-      writePublish(buffer, this.#used, message, qos, retain, dup, packetId)
+      writePublish(buffer, this.#used, message, qos, retain, dup, packetId, sent)
       this.#wrote(length)
       return
     }
-    const buffer = this.#room(topicBytes.length + HEAD_ROOM)
-    this.#wrote(writePublishHead(buffer, this.#used, message, qos, retain, dup, packetId) - this.#used)
+    const head = length - payload.length
+    writePublishHead(this.#room(head), this.#used, message, qos, retain, dup, packetId, sent)
+    this.#wrote(head)
     this.#pass(payload)
   }
 
-  ack(type: AckType, packetId: number): void {
-    writeAck(this.#room(ACK_LENGTH), this.#used, type, packetId)
-    this.#wrote(ACK_LENGTH)
+  /** A reason in MQTT 5 only. */
+  ack(type: AckType, packetId: number, reasonCode = 0, reasonString?: string): void {
+    const length = ackLength(reasonCode, reasonString)
+    writeAck(this.#room(length), this.#used, type, packetId, reasonCode, reasonString)
+    this.#wrote(length)
   }
 
   /** Any other packet, whole. */

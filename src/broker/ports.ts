@@ -9,8 +9,10 @@
 import type { Readable } from 'node:stream'
 import type { Message } from '../mqtt/message.ts'
 import type { QoS } from '../mqtt/packets.ts'
+import type { Grant, Grants, Subscription } from '../mqtt/subscription.ts'
 
 export type { Message } from '../mqtt/message.ts'
+export type { Subscription } from '../mqtt/subscription.ts'
 
 /** A will as aedes' contract passes it. */
 export interface Will {
@@ -18,16 +20,15 @@ export interface Will {
   payload: Buffer
   qos: QoS
   retain: boolean
+  /** MQTT 5: as in `Message`. */
+  forwarded?: Buffer | undefined
+  /** MQTT 5: seconds from the end of the connection to the will. */
+  willDelayInterval?: number
+  /** MQTT 5: seconds from being published to its expiry. */
+  messageExpiryInterval?: number | undefined
   /** Broker that the client was connected to; set by the store. */
   brokerId?: string
   clientId?: string
-}
-
-export interface Subscription {
-  topic: string
-  qos: QoS
-  /** A bridge's: messages of QoS 0 are queued for it too, at QoS 1. */
-  spool?: boolean
 }
 
 /** Told once when a message is settled. An object rather than a function, so that the hot path allocates nothing. */
@@ -42,8 +43,12 @@ export interface Delivery {
   readonly message: Message
   /** The lower of the message's and the subscription's QoS. */
   readonly qos: 1 | 2
-  /** RETAIN flag to send: set only for retained messages sent because of a new subscription. */
+  /** RETAIN flag to send. */
   readonly retain: boolean
+  /** MQTT 5: the identifiers of all the subscriptions that matched. */
+  readonly subscriptionIdentifiers: readonly number[] | undefined
+  /** It came through a shared subscription: another member may have it when this session goes. */
+  readonly isShared: boolean
   /** True when it may have been sent before. */
   readonly dup: boolean
   /** QoS 2: PUBREC was received and is on record; PUBREL is what is to be sent. */
@@ -79,12 +84,23 @@ export interface SessionQueue extends OutQueue {
   attach(onReady: () => void): void
   /** The connection is gone: memory is given back; what waits is on disk or on its way there. */
   detach(): void
+  /** Everything that is not removed, in order, read page by page. */
+  all(): AsyncIterable<Delivery>
 }
 
-/** A queue that a message goes to, and at which QoS. */
+/** A queue that a message goes to, and what its subscriptions grant. */
 export interface QueueTarget {
   readonly queue: SessionQueue
-  readonly qos: 1 | 2
+  readonly grants: Grants
+  readonly isShared: boolean
+}
+
+/** When a session ends (MQTT 5 §3.1.2.11.2). */
+export interface SessionExpiry {
+  /** Seconds after the end of its connection; undefined for never. */
+  readonly interval: number | undefined
+  /** End of its last connection, in milliseconds of wall time; undefined while it is connected, or when a crash ended it. */
+  readonly leftAt: number | undefined
 }
 
 /**
@@ -92,7 +108,7 @@ export interface QueueTarget {
  * written by the store's group commit.
  */
 export interface QueueEngine {
-  /** The persistent sessions with a subscription of QoS > 0 that matches; each once, at its highest QoS. */
+  /** The persistent sessions with a subscription of QoS > 0 that matches, each once. Shared subscriptions are not among them. */
   targets(topic: string): readonly QueueTarget[]
   /** Those of them that want messages of QoS 0 as well. */
   spools(topic: string): readonly QueueTarget[]
@@ -114,8 +130,8 @@ export interface QueueEngine {
   ): void
   /** A retained message of QoS 0: known at once, written lazily. */
   retain(message: Message): void
-  /** Appends a retained message to the queue of a new subscription; RETAIN stays set. */
-  acceptRetained(message: Message, target: QueueTarget): void
+  /** Appends a retained message to the queue of a new subscription, with RETAIN set. */
+  acceptRetained(message: Message, queue: SessionQueue, grant: Grant): void
   /** QoS 2: the packet identifiers of a persistent session that are recorded and not forgotten. */
   received(clientId: string): ReadonlySet<number>
   /** QoS 2: PUBREL came. `done` is called when the identifier is durably forgotten: PUBCOMP may be sent then. */
@@ -126,6 +142,10 @@ export interface QueueEngine {
   find(clientId: string): SessionQueue | undefined
   /** Client identifiers of all persistent sessions. */
   clientIds(): Iterable<string>
+  /** Session Expiry Interval of a session, and when its connection ended. */
+  expiryOf(clientId: string): SessionExpiry
+  /** Notes it; durable lazily. */
+  setExpiry(clientId: string, expiry: SessionExpiry): void
   /** Makes the session persistent if it is not yet; resolves when that is durable. */
   open(clientId: string): Promise<SessionQueue>
   /** Ends a session: its subscriptions, its queue and its incoming QoS 2 identifiers. Resolves when that is durable. */

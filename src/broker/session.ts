@@ -1,27 +1,43 @@
 /**
  * One connection and the MQTT session on it: a state machine that is told of packets and of the
- * connection's end. What it receives is in `inbound.ts`, what it sends in `outbound.ts`, its beginning in
- * `connect.ts`; this file splits the bytes, hands them round, keeps the time, and ends it all once.
+ * connection's end, the same for MQTT 3.1, 3.1.1 and 5. What it receives is in `inbound.ts`, what it sends in
+ * `outbound.ts`, its beginning in `connect.ts`, its end in `ending.ts`; this file splits the bytes, hands
+ * them round and keeps the time.
  */
 import type { Duplex } from 'node:stream'
 import type { Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
-import { decodePacketId, flagsFault, PINGRESP } from '../mqtt/acks.ts'
-import { type ConnectPacket, decodeControl, type SubscribePacket, type UnsubscribePacket } from '../mqtt/control.ts'
+import { decodeAck, decodePacketId, flagsFault, PINGRESP } from '../mqtt/acks.ts'
+import {
+  type ControlPacket,
+  decodeControl,
+  encodeControl,
+  type ServerPacket,
+  type SubscribePacket,
+  type UnsubscribePacket,
+} from '../mqtt/control.ts'
+import type { DisconnectPacket } from '../mqtt/disconnect.ts'
 import { FrameReader } from '../mqtt/frames.ts'
-import { MalformedPacketError } from '../mqtt/malformed.ts'
+import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
 import type { Message } from '../mqtt/message.ts'
 import { PacketType, type ProtocolVersion, type QoS } from '../mqtt/packets.ts'
+import type { Properties } from '../mqtt/properties.ts'
 import { decodePublish } from '../mqtt/publish.ts'
+import { ReasonCode } from '../mqtt/reason-codes.ts'
+import { type Grants, grantsOf } from '../mqtt/subscription.ts'
+import { AssignedAliases } from './aliases.ts'
+import { Authentication } from './authentication.ts'
 import { connect } from './connect.ts'
+import { endSession, type Will } from './ending.ts'
 import type { Hub } from './hub.ts'
 import { Inbound } from './inbound.ts'
 import { MAX_CONNECT_PACKET } from './limits.ts'
 import type { MemoryQueue } from './memory-queue.ts'
 import { Outbound } from './outbound.ts'
 import { Outbox } from './outbox.ts'
-import type { SessionQueue } from './ports.ts'
+import type { SessionQueue, Subscription } from './ports.ts'
 import { Subscribing } from './subscribing.ts'
+import { fixedTerms, type Terms } from './terms.ts'
 
 /** Where a connection came from. */
 export interface ConnectionDetails {
@@ -31,7 +47,6 @@ export interface ConnectionDetails {
 
 /** The standard gives a client one and a half times its keep alive [MQTT-3.1.2-24]. */
 const KEEPALIVE_FACTOR = 1.5
-
 /** A peer that does not take our last bytes is cut off after this time. */
 const LINGER_MS = 2_000
 
@@ -42,19 +57,24 @@ export class Session {
   readonly inbound: Inbound
   readonly outbound: Outbound
   readonly subscribing: Subscribing
+  readonly authentication: Authentication
   /** Aedes' name for the stream. */
   readonly conn: Duplex
   id = ''
+  /** Clean Session of MQTT 3.x, Clean Start of MQTT 5. */
   clean = true
   version: ProtocolVersion | null = null
+  /** A bridge that says so by its protocol level. */
+  isBridge = false
+  terms: Terms = fixedTerms(true)
   userName: string | undefined = undefined
-  will: Message | null = null
+  will: Will | null = null
   /** CONNACK was sent. */
   connected = false
   closed = false
-  /** Queue of a persistent session. */
+  /** Queue of a session that the store keeps. */
   queue: SessionQueue | null = null
-  /** Queue of a clean session. */
+  /** Queue of a session that ends with its connection. */
   memoryQueue: MemoryQueue | null = null
   readonly #reader: FrameReader
   #timer: Timer | null = null
@@ -72,6 +92,7 @@ export class Session {
     this.outbox = new Outbox({ stream, turn: hub.turn, onFlushed: () => this.#flushed() })
     this.inbound = new Inbound({ session: this, hub, outbox: this.outbox })
     this.outbound = new Outbound({ session: this, hub, outbox: this.outbox })
+    this.authentication = new Authentication({ session: this, enhanced: hub.enhancedAuthentication })
     this.subscribing = new Subscribing({
       session: this,
       hub,
@@ -90,8 +111,8 @@ export class Session {
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
     stream.on('drain', () => this.#flushed())
     stream.on('error', error => this.fail(error))
-    stream.on('close', () => this.close())
-    stream.on('end', () => this.close())
+    stream.on('close', () => this.end())
+    stream.on('end', () => this.end())
   }
 
   /** CONNACK was sent: the session is in force. `keepalive` in seconds, 0 for none. */
@@ -102,13 +123,16 @@ export class Session {
     this.#timer = null
     this.#keepalive = KEEPALIVE_FACTOR * keepalive * 1000
     if (this.#keepalive > 0) this.#watchKeepalive(this.#keepalive)
-    const queue = this.queue
-    if (queue !== null) {
-      queue.attach(() => this.outbound.pump())
-      this.outbound.open(queue)
+    const { receiveMaximum, topicAliasMaximum } = this.terms
+    const window = Math.min(this.hub.limits.maxInflight, receiveMaximum)
+    const aliases = topicAliasMaximum > 0 ? new AssignedAliases(topicAliasMaximum) : null
+    const pump = () => this.outbound.pump()
+    if (this.queue !== null) {
+      this.queue.attach(pump)
+      this.outbound.open(this.queue, { window, aliases })
     } else if (this.memoryQueue !== null) {
-      this.memoryQueue.onReady = () => this.outbound.pump()
-      this.outbound.open(this.memoryQueue)
+      this.memoryQueue.onReady = pump
+      this.outbound.open(this.memoryQueue, { window, aliases })
     }
     this.hub.emit('clientReady', this)
     this.resume()
@@ -120,19 +144,39 @@ export class Session {
     this.#isRegistered = true
   }
 
-  send(bytes: Buffer): void {
-    this.outbox.packet(bytes)
+  sendControl(packet: ServerPacket): void {
+    this.outbox.packet(encodeControl(packet, this.version ?? 4, this.terms.maximumPacketSize))
+  }
+
+  /** Serves a message that did not come through the session's queue in the store. */
+  deliver(message: Message, grants: Grants, isShared: boolean): void {
+    const grant = message.clientId === this.id ? grants.own : grants.others
+    // [MQTT-3.8.3-3] No local.
+    if (grant === null) return
+    const qos = Math.min(message.qos, grant.qos) as QoS
+    const { subscriptionIdentifiers } = grant
+    // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+    const retain = grant.rap && message.retain
+    if (qos === 0) {
+      if (this.hub.mayForward(this, message)) this.outbound.sendNow(message, retain, subscriptionIdentifiers)
+    } else if (this.memoryQueue !== null) {
+      this.memoryQueue.push(message, { qos, retain, subscriptionIdentifiers, isShared })
+      this.outbound.pump()
+    }
   }
 
   /** Sends the retained messages that match a new subscription, with RETAIN set [MQTT-3.3.1-8]. */
-  sendRetained(filter: string, granted: QoS): void {
+  sendRetained(subscription: Subscription): void {
     const { queues } = this.hub.persistence
-    this.outbound.sendRetained(queues.retained(filter), message => {
+    const grant = grantsOf([subscription]).others
+    const { subscriptionIdentifiers } = grant
+    this.outbound.sendRetained(queues.retained(subscription.topic), message => {
       if (!this.hub.mayForward(this, message)) return
-      const qos = Math.min(message.qos, granted) as QoS
-      if (qos === 0) this.outbound.sendNow(message, true)
-      else if (this.queue !== null) queues.acceptRetained(message, { queue: this.queue, qos })
-      else this.memoryQueue?.push(message, qos, true)
+      if (subscription.nl === true && message.clientId === this.id) return
+      const qos = Math.min(message.qos, grant.qos) as QoS
+      if (qos === 0) this.outbound.sendNow(message, true, subscriptionIdentifiers)
+      else if (this.queue !== null) queues.acceptRetained(message, this.queue, grant)
+      else this.memoryQueue?.push(message, { qos, retain: true, subscriptionIdentifiers, isShared: false })
     })
   }
 
@@ -154,33 +198,37 @@ export class Session {
     this.conn.resume()
   }
 
-  /** Ends the session because of what happened on the connection: a fault of the client, or of the network. */
+  /**
+   * Ends the session because of what happened on the connection: a fault of the client, or of the network. An MQTT 5
+   * client is told [MQTT-4.13.1-1].
+   */
   fail(error: unknown): void {
     if (this.closed) return
-    this.hub.log.debug(
-      { client: this.id, from: this.details.remoteAddress, reason: reasonOf(error) },
-      'connection failed',
-    )
+    const reason = reasonOf(error)
+    this.hub.log.debug({ client: this.id, from: this.details.remoteAddress, reason }, 'connection failed')
     this.hub.emit(this.id === '' ? 'connectionError' : 'clientError', this, error)
-    this.close()
+    if (error instanceof MalformedPacketError) this.end(error.reasonCode, reason)
+    else this.end()
   }
 
-  /** Ends the session and the connection. Does its work once; aedes calls it for a take-over and at the stop. */
+  /** Aedes ends a session so: at a take-over [MQTT-3.1.4-3] and at the stop of the gateway. */
   close(done?: () => void): void {
-    if (!this.closed) this.#end()
+    this.end(this.hub.closed ? ReasonCode.SERVER_SHUTTING_DOWN : ReasonCode.SESSION_TAKEN_OVER)
     done?.()
   }
 
-  #end(): void {
+  /** Ends the session and the connection, once. With `reasonCode`, an MQTT 5 client is sent a DISCONNECT first. */
+  end(reasonCode?: number, reasonString?: string): void {
+    if (this.closed) return
+    if (reasonCode !== undefined && this.connected && this.version === 5) {
+      const properties: Properties = reasonString === undefined ? {} : { reasonString }
+      this.sendControl({ cmd: 'disconnect', reasonCode, properties })
+    }
     this.closed = true
     this.#timer?.cancel()
     this.outbox.flush()
-    this.subscribing.close()
-    this.outbound.close()
-    this.queue?.detach()
-    if (this.memoryQueue !== null) this.memoryQueue.onReady = null
+    endSession(this)
     if (this.#isRegistered && this.hub.clients[this.id] === this) this.hub.unregisterClient(this)
-    this.#publishWill()
     this.#hangUp()
   }
 
@@ -193,20 +241,6 @@ export class Session {
     conn.once('close', () => lingering.cancel())
     conn.end(() => conn.destroy())
     conn.resume()
-  }
-
-  /**
-   * [MQTT-3.1.2-8]. At the gateway's own stop the will stays in the store: the standard lets a server
-   * defer it to the restart, and a client that is back by then has not died.
-   */
-  #publishWill(): void {
-    const { will, hub } = this
-    if (will === null || !this.connected || hub.closed) return
-    this.will = null
-    hub.whenMayPublish(this, will, allowed => {
-      if (allowed) hub.route(will, this, null)
-    })
-    void hub.persistence.delWill(this)
   }
 
   #read(chunk: Buffer): void {
@@ -229,33 +263,37 @@ export class Session {
   #receive(header: number, buffer: Buffer, start: number, body: number, end: number): boolean {
     if (this.closed) return false
     const type = header >> 4
+    const version = this.version ?? 4
     if (type === PacketType.PUBLISH && this.connected) {
-      return this.inbound.publish(decodePublish(header, buffer, body, end, this.hub.topics))
+      return this.inbound.publish(decodePublish(header, buffer, body, end, this.hub.topics, version))
     }
     if (!this.connected) return this.#receiveFirst(type, buffer.subarray(start, end))
-    const fault = flagsFault(header, this.version ?? undefined)
+    const fault = flagsFault(header, version)
     if (fault !== undefined) throw new MalformedPacketError(fault)
     switch (type) {
       case PacketType.PUBACK:
       case PacketType.PUBREC:
       case PacketType.PUBCOMP:
-        this.outbound.acknowledged(type, decodePacketId(buffer, body, end))
+        this.outbound.acknowledged(type, decodeAck(type, buffer, body, end, version))
         return true
       case PacketType.PUBREL:
-        this.inbound.pubrel(decodePacketId(buffer, body, end))
+        this.inbound.pubrel(
+          version === 5 ? decodeAck(type, buffer, body, end, 5) & 0xffff : decodePacketId(buffer, body, end),
+        )
         return true
       default:
         return this.#receiveControl(type, buffer.subarray(start, end))
     }
   }
 
-  /** The first packet must be CONNECT, and only the first [MQTT-3.1.0-1]. */
+  /** The first packet must be CONNECT, and only the first [MQTT-3.1.0-1]; an AUTH may be part of it (MQTT 5 §4.12). */
   #receiveFirst(type: number, frame: Buffer): boolean {
-    if (type !== PacketType.CONNECT || this.version !== null) {
-      throw new MalformedPacketError('the first packet is not CONNECT')
+    if (this.version === null && type === PacketType.CONNECT) {
+      this.#later(connect(this, frame))
+      return false
     }
-    this.#later(connect(this, frame))
-    return false
+    if (type === PacketType.AUTH && this.version === 5) return this.authentication.receive(this.#decode(frame))
+    throw protocolError('the first packet is not CONNECT')
   }
 
   #receiveControl(type: number, frame: Buffer): boolean {
@@ -268,23 +306,35 @@ export class Session {
         return true
       case PacketType.PINGREQ:
         this.#decode(frame)
-        this.send(PINGRESP)
+        this.outbox.packet(PINGRESP)
         this.hub.emit('ping', { cmd: 'pingreq' }, this)
         return true
       case PacketType.DISCONNECT:
-        this.#decode(frame)
-        // [MQTT-3.14.4-3]
-        this.will = null
-        void this.hub.persistence.delWill(this)
-        this.close()
+        this.#disconnect(this.#decode<DisconnectPacket>(frame))
         return false
+      case PacketType.AUTH:
+        return this.authentication.receive(this.#decode(frame))
       default:
         // [MQTT-3.1.0-2] A second CONNECT, and what only a server sends.
-        throw new MalformedPacketError(`packet type ${type} is not expected`)
+        throw protocolError(`packet type ${type} is not expected`)
     }
   }
 
-  #decode<T extends SubscribePacket | UnsubscribePacket | ConnectPacket>(frame: Buffer): T {
+  #disconnect(packet: DisconnectPacket): void {
+    const asked = packet.properties?.sessionExpiryInterval
+    if (asked !== undefined) {
+      // [MQTT-3.14.2-2] and §3.14.2.2.2
+      if (this.terms.sessionExpiryInterval === 0 && asked > 0) {
+        throw protocolError('DISCONNECT gives an expiry to a session that ends with its connection')
+      }
+      this.terms.sessionExpiryInterval = asked
+    }
+    // [MQTT-3.14.4-3]
+    if (packet.reasonCode === ReasonCode.NORMAL_DISCONNECTION) this.will = null
+    this.end()
+  }
+
+  #decode<T extends ControlPacket>(frame: Buffer): T {
     return decodeControl(frame, this.version ?? undefined) as T
   }
 
@@ -296,15 +346,10 @@ export class Session {
   #listen(message: Message): void {
     if (message === this.#lastMessage) return
     this.#lastMessage = message
-    const granted = this.subscribing.grantedFor(message.topic)
-    if (message.qos === 0 || granted === 0) {
-      // [MQTT-3.3.1-9]
-      if (this.hub.mayForward(this, message)) this.outbound.sendNow(message, false)
-    } else if (this.memoryQueue !== null) {
-      this.memoryQueue.push(message, Math.min(message.qos, granted) as 1 | 2, false)
-      this.outbound.pump()
-    }
-    // A persistent session finds it in its queue.
+    const grants = this.subscribing.grantsFor(message.topic)
+    // What is queued for a session in the store, it finds there.
+    if (this.queue !== null && message.qos > 0 && grants.others.qos > 0) return
+    this.deliver(message, grants, false)
   }
 
   #flushed(): void {
@@ -322,7 +367,7 @@ export class Session {
         return
       }
       this.hub.emit('keepaliveTimeout', this)
-      this.fail(new Error('keep alive time-out'))
+      this.fail(new MalformedPacketError('keep alive time-out', ReasonCode.KEEP_ALIVE_TIMEOUT))
     })
   }
 }

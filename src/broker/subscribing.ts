@@ -1,26 +1,26 @@
-/**
- * SUBSCRIBE and UNSUBSCRIBE, and what a session's subscriptions mean for a message: with several that
- * match, it gets the message once, at the highest QoS among them (MQTT 3.1.1 §3.3.5).
- */
+/** SUBSCRIBE and UNSUBSCRIBE, and what a session's subscriptions mean for a message. */
 import type { SubscribePacket, UnsubscribePacket } from '../mqtt/control.ts'
-import { encodeControl } from '../mqtt/control.ts'
-import { MalformedPacketError } from '../mqtt/malformed.ts'
-import type { QoS } from '../mqtt/packets.ts'
-import { filterMatches, topicFilterFault } from '../mqtt/topics.ts'
+import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
+import { ReasonCode } from '../mqtt/reason-codes.ts'
+import { type Grants, grantsOf } from '../mqtt/subscription.ts'
+import { filterMatches, splitShare, subscriptionFault } from '../mqtt/topics.ts'
 import type { Hub } from './hub.ts'
 import type { Listener, Subscription } from './ports.ts'
 import type { Session } from './session.ts'
 
-/** SUBACK return code of a refused subscription. */
-const FAILURE = 0x80
 /** Answers kept for a session with several subscriptions; when full, all are dropped and found again. */
 const MAX_CACHED_TOPICS = 1_000
+
+/** Retain handling: retained messages are sent when the subscription is new. */
+const IF_NEW = 1
+/** Retain handling: retained messages are never sent. */
+const NEVER = 2
 
 export class Subscribing {
   readonly #session: Session
   readonly #hub: Hub
   readonly #subscriptions = new Map<string, Subscription>()
-  readonly #granted = new Map<string, QoS>()
+  readonly #grants = new Map<string, Grants>()
   readonly #listener: Listener
 
   constructor(deps: { session: Session; hub: Hub; listener: Listener }) {
@@ -38,30 +38,33 @@ export class Subscribing {
     for (const subscription of subscriptions) this.#set(subscription)
   }
 
-  /** The highest QoS of the subscriptions that match; the topic is known to match one. */
-  grantedFor(topic: string): QoS {
-    const subscriptions = this.#subscriptions
-    if (subscriptions.size === 1) for (const only of subscriptions.values()) return only.qos
-    const known = this.#granted.get(topic)
+  /** What the subscriptions that match grant together; the topic is known to match one. Shared ones do not count. */
+  grantsFor(topic: string): Grants {
+    const known = this.#grants.get(topic)
     if (known !== undefined) return known
-    let granted: QoS = 0
-    for (const { topic: filter, qos } of subscriptions.values()) {
-      if (qos > granted && filterMatches(filter, topic)) granted = qos
+    const matching: Subscription[] = []
+    for (const subscription of this.#subscriptions.values()) {
+      // A shared filter as it is written matches no topic: '$share/…' is a dollar topic like any other.
+      if (filterMatches(subscription.topic, topic) && splitShare(subscription.topic) === undefined) {
+        matching.push(subscription)
+      }
     }
-    if (this.#granted.size >= MAX_CACHED_TOPICS) this.#granted.clear()
-    this.#granted.set(topic, granted)
-    return granted
+    const grants = grantsOf(matching)
+    if (this.#grants.size >= MAX_CACHED_TOPICS) this.#grants.clear()
+    this.#grants.set(topic, grants)
+    return grants
   }
 
   /** SUBACK is sent when the subscriptions are durable; the retained messages follow it. */
   async subscribe(packet: SubscribePacket): Promise<void> {
-    for (const { topic } of packet.subscriptions) this.#check(topic)
-    const answers = await Promise.all(packet.subscriptions.map(({ topic, qos }) => this.#authorize({ topic, qos })))
+    const requests = packet.subscriptions.map(request => this.#check(request, packet))
+    const answers = await Promise.all(requests.map(request => this.#authorize(request)))
     if (this.#session.closed) return
     const allowed = answers.filter(subscription => subscription !== null)
+    const isNew = allowed.map(({ topic }) => !this.#subscriptions.has(topic))
     for (const subscription of allowed) this.#set(subscription)
     const durable =
-      this.#session.clean || allowed.length === 0
+      this.#session.queue === null || allowed.length === 0
         ? undefined
         : this.#hub.persistence.addSubscriptions(this.#session, allowed)
     // The subscriptions are in force: what else the client sent may be read while they become durable.
@@ -69,31 +72,52 @@ export class Subscribing {
     await durable
     if (this.#session.closed) return
     // [MQTT-3.8.4-4] [MQTT-3.8.4-5]
-    const granted = answers.map(subscription => subscription?.qos ?? FAILURE)
-    this.#session.send(encodeControl({ cmd: 'suback', messageId: packet.messageId, granted }, 4))
+    const refusal = this.#session.version === 5 ? ReasonCode.NOT_AUTHORIZED : ReasonCode.UNSPECIFIED_ERROR
+    const granted = answers.map(subscription => subscription?.qos ?? refusal)
+    this.#session.sendControl({ cmd: 'suback', messageId: packet.messageId, granted })
     this.#hub.emit('subscribe', allowed, this.#session)
-    for (const { topic, qos } of allowed) this.#session.sendRetained(topic, qos)
+    for (const [i, subscription] of allowed.entries()) this.#sendRetained(subscription, isNew[i] === true)
   }
 
   async unsubscribe(packet: UnsubscribePacket): Promise<void> {
     const filters = packet.unsubscriptions
-    for (const filter of filters) this.#check(filter)
+    for (const filter of filters) this.#checkFilter(filter)
+    const granted = filters.map(filter =>
+      this.#subscriptions.has(filter) ? ReasonCode.SUCCESS : ReasonCode.NO_SUBSCRIPTION_EXISTED,
+    )
     for (const filter of filters) this.#delete(filter)
-    if (!this.#session.clean) await this.#hub.persistence.removeSubscriptions(this.#session, filters)
+    if (this.#session.queue !== null) await this.#hub.persistence.removeSubscriptions(this.#session, filters)
     if (this.#session.closed) return
     // [MQTT-3.10.4-5]
-    this.#session.send(encodeControl({ cmd: 'unsuback', messageId: packet.messageId }, 4))
+    this.#session.sendControl({ cmd: 'unsuback', messageId: packet.messageId, granted })
     this.#hub.emit('unsubscribe', filters, this.#session)
   }
 
-  /** The connection is gone. The subscriptions of a persistent session stay in the store. */
-  close(): void {
-    for (const filter of this.filters) this.#delete(filter)
+  /** The connection is gone. The subscriptions of a session that goes on stay in the store, and its place in shared ones. */
+  close(sessionEnds: boolean): void {
+    for (const filter of this.filters) {
+      if (sessionEnds) this.#hub.shared.remove(this.#session.id, filter)
+      this.#hub.mq.removeListener(filter, this.#listener)
+    }
+    this.#subscriptions.clear()
   }
 
-  #check(filter: string): void {
-    const fault = topicFilterFault(filter, this.#hub.limits.maxTopicLevels)
-    if (fault !== undefined) throw new MalformedPacketError(fault)
+  #check(request: SubscribePacket['subscriptions'][number], packet: SubscribePacket): Subscription {
+    const { topic, qos } = request
+    this.#checkFilter(topic)
+    // [MQTT-3.8.3-4]
+    if (request.nl && splitShare(topic) !== undefined) throw protocolError('a shared subscription with no local')
+    // What a bridge of MQTT 3.x says by its protocol level, MQTT 5 says by options.
+    const { isBridge } = this.#session
+    const { nl = false, rap = false, rh = 0 } = request
+    const [subscriptionIdentifier] = packet.properties.subscriptionIdentifiers ?? []
+    const identified = subscriptionIdentifier === undefined ? {} : { subscriptionIdentifier }
+    return { topic, qos, nl: nl || isBridge, rap: rap || isBridge, rh, ...identified }
+  }
+
+  #checkFilter(filter: string): void {
+    const fault = subscriptionFault(filter, this.#hub.limits.maxTopicLevels)
+    if (fault !== undefined) throw new MalformedPacketError(fault, ReasonCode.TOPIC_FILTER_INVALID)
   }
 
   #authorize(subscription: Subscription): Promise<Subscription | null> {
@@ -104,15 +128,28 @@ export class Subscribing {
     })
   }
 
+  #sendRetained(subscription: Subscription, isNew: boolean): void {
+    const { rh = 0 } = subscription
+    // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+    if (rh === NEVER || (rh === IF_NEW && !isNew)) return
+    // Nor are they sent for shared subscriptions (§4.8.2).
+    if (splitShare(subscription.topic) === undefined) this.#session.sendRetained(subscription)
+  }
+
   #set(subscription: Subscription): void {
     this.#subscriptions.set(subscription.topic, subscription)
-    this.#granted.clear()
-    this.#hub.mq.on(subscription.topic, this.#listener)
+    this.#grants.clear()
+    if (splitShare(subscription.topic) !== undefined) {
+      this.#hub.shared.add(this.#session.id, subscription)
+    } else {
+      this.#hub.mq.on(subscription.topic, this.#listener)
+    }
   }
 
   #delete(filter: string): void {
     if (!this.#subscriptions.delete(filter)) return
-    this.#granted.clear()
+    this.#grants.clear()
+    this.#hub.shared.remove(this.#session.id, filter)
     this.#hub.mq.removeListener(filter, this.#listener)
   }
 }

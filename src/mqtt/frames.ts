@@ -5,6 +5,7 @@
  * little holds little, and a peer that sends single bytes costs no object each.
  */
 import { MalformedPacketError } from './malformed.ts'
+import { ReasonCode } from './reason-codes.ts'
 
 /** Called for each whole packet. `header` is its first byte; the packet is buffer[start..end), its variable header begins at `body`. Return false to stop: nothing more is handed over until resume(). */
 export type FrameHandler = (header: number, buffer: Buffer, start: number, body: number, end: number) => boolean
@@ -19,6 +20,11 @@ const FIRST_PART = 4_096
 const GROWTH = 4
 
 export class FrameReader {
+  /**
+   * True for MQTT 5, where a remaining length that takes more bytes than it needs is malformed [MQTT-1.5.5-1]. A
+   * change counts from the next packet on.
+   */
+  shortestLengths = false
   readonly #onFrame: FrameHandler
   #maxPacketSize: number
 
@@ -118,7 +124,10 @@ export class FrameReader {
         }
         const byte = chunk[body++]!
         remaining |= (byte & 0x7f) << shift
-        if (byte < 0x80) break
+        if (byte < 0x80) {
+          if (byte === 0 && shift > 0 && this.shortestLengths) throw longLengthFault()
+          break
+        }
         if (shift === 21) throw lengthFault()
       }
       const size = body - start + remaining
@@ -168,6 +177,7 @@ export class FrameReader {
   #measure(part: Buffer): void {
     let remaining = 0
     for (let i = 1; i < this.#have; i++) remaining |= (part[i]! & 0x7f) << (7 * (i - 1))
+    if (part[this.#have - 1] === 0 && this.#have > 2 && this.shortestLengths) throw longLengthFault()
     const size = this.#have + remaining
     if (size > this.#maxPacketSize) throw sizeFault(size, this.#maxPacketSize)
     this.#need = size
@@ -202,6 +212,12 @@ function lengthFault(): MalformedPacketError {
   return new MalformedPacketError('the remaining length has more than four bytes')
 }
 
+function longLengthFault(): MalformedPacketError {
+  return new MalformedPacketError('the remaining length takes more bytes than it needs')
+}
+
 function sizeFault(size: number, limit: number): MalformedPacketError {
-  return new MalformedPacketError(`a packet of ${size} bytes is larger than the limit of ${limit}`)
+  // [MQTT-3.2.2-15]
+  const reason = `a packet of ${size} bytes is larger than the limit of ${limit}`
+  return new MalformedPacketError(reason, ReasonCode.PACKET_TOO_LARGE)
 }

@@ -15,6 +15,10 @@ export interface MessageFields {
   topicBytes?: Buffer
   /** Client identifier of the publisher; absent for messages that the gateway itself publishes. */
   clientId?: string | undefined
+  /** MQTT 5: the properties that are passed on, in wire form without their length. */
+  forwarded?: Buffer | undefined
+  /** MQTT 5: when the message expires, in milliseconds of wall time. */
+  expiresAt?: number | undefined
 }
 
 export class Message {
@@ -26,6 +30,8 @@ export class Message {
   readonly dup: boolean
   readonly topicBytes: Buffer
   readonly clientId: string | undefined
+  readonly forwarded: Buffer | undefined
+  readonly expiresAt: number | undefined
   /** Set by aedes' contracts only (a cluster of brokers tells its messages apart by these two). */
   brokerId: string | undefined = undefined
   brokerCounter = 0
@@ -38,16 +44,26 @@ export class Message {
     this.dup = fields.dup === true
     this.topicBytes = fields.topicBytes ?? topicBytesOf(fields.topic)
     this.clientId = fields.clientId
+    this.forwarded = fields.forwarded
+    this.expiresAt = fields.expiresAt
+  }
+
+  /** Bytes of topic, payload and properties: what limits count. */
+  get size(): number {
+    return this.topicBytes.length + this.payload.length + (this.forwarded === undefined ? 0 : this.forwarded.length)
   }
 
   /** A copy that holds no view of a larger buffer: for messages that stay in memory long. */
   detached(): Message {
+    const { topic, payload, qos, retain, clientId, forwarded, expiresAt } = this
     return new Message({
-      topic: this.topic,
-      payload: Buffer.from(this.payload),
-      qos: this.qos,
-      retain: this.retain,
-      clientId: this.clientId,
+      topic,
+      payload: Buffer.from(payload),
+      qos,
+      retain,
+      clientId,
+      forwarded: forwarded === undefined ? undefined : Buffer.from(forwarded),
+      expiresAt,
     })
   }
 }

@@ -1,13 +1,23 @@
 /**
- * PUBLISH, the packet that everything else is there for (MQTT 3.1.1 §3.3). Nothing is copied: topic
- * and payload are views of the bytes that came in, so who keeps them keeps those bytes. The dear part
- * of decoding is the topic; `TopicCache` gives a topic that came before the same string again.
+ * PUBLISH, the packet that everything else is there for (MQTT 3.1.1 §3.3, MQTT 5 §3.3). Nothing is copied:
+ * topic, properties and payload are views of the bytes that came in, so who keeps them keeps those bytes. The
+ * dear part of decoding is the topic; `TopicCache` gives a topic that came before the same string again.
  */
-import { MalformedPacketError } from './malformed.ts'
-import { MAX_REMAINING_LENGTH, PacketType, type QoS } from './packets.ts'
+import { MalformedPacketError, protocolError } from './malformed.ts'
+import { MAX_REMAINING_LENGTH, PacketType, type ProtocolVersion, type QoS } from './packets.ts'
+import { MAX_USER_PROPERTIES } from './properties.ts'
+import {
+  type ReceivedProperties,
+  readPublishProperties,
+  type SentProperties,
+  sentPropertiesLength,
+  writeSentProperties,
+} from './publish-properties.ts'
 import { decodeUtf8 } from './utf8.ts'
+import { encodeString, variableLength, writeVariable } from './wire.ts'
 
-export interface PublishView {
+/** The properties are those of no properties before MQTT 5. */
+export interface PublishView extends ReceivedProperties {
   topic: string
   /** The topic as on the wire: UTF-8 behind two length bytes. Shared, so never written to. */
   topicBytes: Buffer
@@ -23,9 +33,12 @@ export interface PublishView {
 const RETAIN = 0x01
 const DUP = 0x08
 
+const NOTHING = Buffer.alloc(0)
+
 /**
  * Decodes the PUBLISH whose variable header is buffer[body..end). Throws MalformedPacketError. That the
- * topic has no wildcards and is not empty is left to `topicNameFault`.
+ * topic has no wildcards and is not empty is left to `topicNameFault`; in MQTT 5 it is empty where a topic
+ * alias stands for it, and only there.
  */
 export function decodePublish(
   header: number,
@@ -33,52 +46,77 @@ export function decodePublish(
   body: number,
   end: number,
   cache?: TopicCache,
+  protocolVersion: ProtocolVersion = 4,
+  maxUserProperties = MAX_USER_PROPERTIES,
 ): PublishView {
   const qos = (header >> 1) & 3
   const dup = (header & DUP) !== 0
-  // [MQTT-3.3.1-4]
-  if (qos === 3) throw new MalformedPacketError('PUBLISH has QoS 3')
-  // [MQTT-3.3.1-2]
-  if (qos === 0 && dup) throw new MalformedPacketError('PUBLISH has DUP set at QoS 0')
+  if (qos === 3 || (qos === 0 && dup)) throw headerFault(qos)
   const topicStart = body + 2
-  if (topicStart > end) throw new MalformedPacketError('PUBLISH ends before its topic')
   const topicEnd = topicStart + ((buffer[body]! << 8) | buffer[body + 1]!)
-  if (topicEnd > end) throw new MalformedPacketError('the topic is longer than its PUBLISH')
-
   let packetId = 0
   let payloadStart = topicEnd
   // [MQTT-2.3.1-5]
   if (qos > 0) {
     payloadStart += 2
-    if (payloadStart > end) throw new MalformedPacketError('PUBLISH ends before its packet identifier')
     packetId = (buffer[topicEnd]! << 8) | buffer[topicEnd + 1]!
-    // [MQTT-2.3.1-1]
-    if (packetId === 0) throw new MalformedPacketError('PUBLISH has packet identifier 0')
   }
+  if (payloadStart > end) throw lengthFault(topicStart, topicEnd, end)
+  // [MQTT-2.3.1-1]
+  if (qos > 0 && packetId === 0) throw protocolError('PUBLISH has packet identifier 0')
 
   // [MQTT-3.3.2-1]
   const cached = cache?.find(buffer, topicStart, topicEnd)
-  return {
+  const view: PublishView = {
     topic: cached === undefined ? decodeUtf8(buffer, topicStart, topicEnd, 'topic') : cached.topic,
     topicBytes: cached === undefined ? buffer.subarray(body, topicEnd) : cached.topicBytes,
     packetId,
-    payload: buffer.subarray(payloadStart, end),
+    payload: protocolVersion === 5 ? NOTHING : buffer.subarray(payloadStart, end),
     qos: qos as QoS,
     retain: (header & RETAIN) !== 0,
     dup,
+    topicAlias: 0,
+    messageExpiryInterval: undefined,
+    properties: undefined,
+  }
+  if (protocolVersion === 5) addProperties(view, buffer, payloadStart, end, maxUserProperties)
+  return view
+}
+
+function headerFault(qos: number): MalformedPacketError {
+  // [MQTT-3.3.1-4] [MQTT-3.3.1-2]
+  return new MalformedPacketError(qos === 3 ? 'PUBLISH has QoS 3' : 'PUBLISH has DUP set at QoS 0')
+}
+
+function lengthFault(topicStart: number, topicEnd: number, end: number): MalformedPacketError {
+  if (topicStart > end) return new MalformedPacketError('PUBLISH ends before its topic')
+  if (topicEnd > end) return new MalformedPacketError('the topic is longer than its PUBLISH')
+  return new MalformedPacketError('PUBLISH ends before its packet identifier')
+}
+
+/** What MQTT 5 has between packet identifier and payload. */
+function addProperties(view: PublishView, buffer: Buffer, at: number, end: number, maxUserProperties: number): void {
+  const payloadStart = readPublishProperties(buffer, at, end, maxUserProperties, view)
+  view.payload = buffer.subarray(payloadStart, end)
+  // §3.3.2.1
+  if (view.topic === '' && view.topicAlias === 0) {
+    throw protocolError('PUBLISH has neither a topic nor a topic alias')
   }
 }
 
-/** Bytes of a whole PUBLISH; `topicByteLength` is without the two length bytes. Throws RangeError when no packet can hold that much. */
-export function publishLength(topicByteLength: number, payloadLength: number, qos: QoS): number {
-  const remaining = remainingLength(topicByteLength + 2, payloadLength, qos)
+/**
+ * Bytes of a whole PUBLISH; `topicByteLength` is without the two length bytes. `sent` is for MQTT 5 and
+ * makes it one. Throws RangeError when no packet can hold that much.
+ */
+export function publishLength(topicByteLength: number, payloadLength: number, qos: QoS, sent?: SentProperties): number {
+  const remaining = remainingLength(topicByteLength + 2, payloadLength, qos, sent)
   if (remaining > MAX_REMAINING_LENGTH) throw new RangeError(`a PUBLISH cannot hold ${payloadLength} bytes of payload`)
-  return remaining + (remaining < 0x80 ? 2 : remaining < 0x4000 ? 3 : remaining < 0x20_0000 ? 4 : 5)
+  return 1 + variableLength(remaining) + remaining
 }
 
 /**
  * Writes a whole PUBLISH into `target` from `at` on and returns the offset after it. `target` must have
- * room for `publishLength` bytes; `packetId` is not used at QoS 0.
+ * room for `publishLength` bytes; `packetId` is not used at QoS 0; `sent` is for MQTT 5 and makes it one.
  */
 export function writePublish(
   target: Buffer,
@@ -88,8 +126,9 @@ export function writePublish(
   retain: boolean,
   dup: boolean,
   packetId: number,
+  sent?: SentProperties,
 ): number {
-  return copyTo(target, writePublishHead(target, at, p, qos, retain, dup, packetId), p.payload)
+  return copyTo(target, writePublishHead(target, at, p, qos, retain, dup, packetId, sent), p.payload)
 }
 
 /** As `writePublish`, but leaves out the payload itself, which the caller sends right behind: for large ones. */
@@ -101,34 +140,34 @@ export function writePublishHead(
   retain: boolean,
   dup: boolean,
   packetId: number,
+  sent?: SentProperties,
 ): number {
   target[at++] = (PacketType.PUBLISH << 4) | (dup ? DUP : 0) | (qos << 1) | (retain ? RETAIN : 0)
-  let remaining = remainingLength(p.topicBytes.length, p.payload.length, qos)
-  while (remaining > 0x7f) {
-    target[at++] = (remaining & 0x7f) | 0x80
-    remaining >>= 7
+  at = writeVariable(target, at, remainingLength(p.topicBytes.length, p.payload.length, qos, sent))
+  if (sent?.withoutTopic === true) {
+    target[at++] = 0
+    target[at++] = 0
+  } else {
+    at = copyTo(target, at, p.topicBytes)
   }
-  target[at++] = remaining
-  at = copyTo(target, at, p.topicBytes)
   // [MQTT-2.3.1-5]
   if (qos > 0) {
     target[at++] = packetId >> 8
     target[at++] = packetId & 0xff
   }
-  return at
+  return sent === undefined ? at : writeSentProperties(target, at, sent, sentPropertiesLength(sent))
 }
 
 /** A topic as on the wire, behind its two length bytes. The topic must be without fault (`topicNameFault`). */
 export function topicBytesOf(topic: string): Buffer {
-  const length = Buffer.byteLength(topic)
-  const bytes = Buffer.allocUnsafe(2 + length)
-  bytes.writeUInt16BE(length)
-  bytes.write(topic, 2)
-  return bytes
+  return encodeString(topic)
 }
 
-function remainingLength(topicBytes: number, payload: number, qos: QoS): number {
-  return topicBytes + (qos > 0 ? 2 : 0) + payload
+function remainingLength(topicBytes: number, payload: number, qos: QoS, sent: SentProperties | undefined): number {
+  const length = topicBytes + (qos > 0 ? 2 : 0) + payload
+  if (sent === undefined) return length
+  const properties = sentPropertiesLength(sent)
+  return length - (sent.withoutTopic === true ? topicBytes - 2 : 0) + variableLength(properties) + properties
 }
 
 function copyTo(target: Buffer, at: number, source: Buffer): number {

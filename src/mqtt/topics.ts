@@ -63,6 +63,31 @@ export function topicFilterFault(filter: string, maxLevels: number): string | un
   return textFault(filter, 'a topic filter')
 }
 
+/** The beginning of the filter of a shared subscription, behind which come the share name and a topic filter. */
+const SHARE = '$share/'
+
+/**
+ * Share name and topic filter of a shared subscription (MQTT 5 §4.8.2), undefined when `filter` is none. That
+ * both are as they must be is said by `subscriptionFault`.
+ */
+export function splitShare(filter: string): { group: string; filter: string } | undefined {
+  if (!filter.startsWith(SHARE)) return undefined
+  const end = levelEnd(filter, SHARE.length)
+  return { group: filter.slice(SHARE.length, end), filter: filter.slice(end + 1) }
+}
+
+/** As `topicFilterFault`, also for shared subscriptions; `maxLevels` is for the topic filter in it. */
+export function subscriptionFault(filter: string, maxLevels: number): string | undefined {
+  const share = splitShare(filter)
+  if (share === undefined) return topicFilterFault(filter, maxLevels)
+  // [MQTT-4.8.2-1]
+  if (share.group.length === 0) return 'a share name must not be empty'
+  // [MQTT-4.8.2-2]
+  if (share.group.includes('+') || share.group.includes('#')) return 'a share name must not contain wildcards'
+  // The whole is a string too, two levels longer.
+  return topicFilterFault(share.filter, maxLevels) ?? topicFilterFault(filter, maxLevels + 2)
+}
+
 /** True when `topic` begins with `$`: no filter that begins with a wildcard matches it [MQTT-4.7.2-1]. */
 export function isDollarTopic(topic: string): boolean {
   return topic.charCodeAt(0) === DOLLAR

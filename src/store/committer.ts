@@ -269,6 +269,8 @@ export class Committer {
           message: entry.id,
           qos: ref.qos,
           retain: ref.retain,
+          subscriptionIdentifiers: ref.subscriptionIdentifiers,
+          isShared: ref.isShared,
           released: ref.released,
           size: ref.size,
           packetId: ref.packetId,

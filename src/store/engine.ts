@@ -2,17 +2,19 @@
  * The queue engine: what the broker's hot path asks of the store. Everything here is synchronous and in
  * memory; the committer carries it to the disk. Reading back is by pages.
  */
-import type { Message, QueueEngine, QueueTarget, SessionQueue, Settlement } from '../broker/ports.ts'
+import type { Message, QueueEngine, QueueTarget, SessionExpiry, SessionQueue, Settlement } from '../broker/ports.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
+import type { QoS } from '../mqtt/packets.ts'
+import type { Grant } from '../mqtt/subscription.ts'
 import type { Committer, Operation, Urgency } from './committer.ts'
 import type { Database } from './database.ts'
 import { DURABLE, Entry, PENDING, type Place, Ref } from './entry.ts'
 import { bodyKey, incomingKey, indexOfKey, queueKey, queueRange, sessionKey, subscriptionKey } from './keys.ts'
-import type { LevelQueue, Page, QueueStore } from './queue.ts'
+import { type LevelQueue, NEVER, type Page, type QueueStore } from './queue.ts'
 import { decodeBody, decodeReference, encodeBody, encodeReference, type Reference } from './records.ts'
 import type { RetainedMessages } from './retained.ts'
-import type { Sessions } from './sessions.ts'
+import { type Sessions, sessionRecord } from './sessions.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 /** References read from disk at a time… */
@@ -86,9 +88,20 @@ export class Engine implements QueueEngine, QueueStore {
     let urgency: Urgency = mustCommit ? 'now' : 'soon'
     for (const target of targets) {
       const queue = target.queue as LevelQueue
-      entry.refs.push(queue.append(entry, queuedQos(message, target), false))
+      const grant = message.clientId === queue.clientId ? target.grants.own : target.grants.others
+      // [MQTT-3.8.3-3] No local.
+      if (grant === null) continue
+      const qos = queuedQos(message, grant)
+      if (qos === 0) continue
+      const { rap, subscriptionIdentifiers } = grant
+      const retain = rap && message.retain
+      entry.refs.push(queue.append(entry, { qos, retain, subscriptionIdentifiers, isShared: target.isShared }))
       entry.waiting++
       if (!queue.attached) urgency = 'now'
+    }
+    if (entry.waiting === 0 && !mustCommit) {
+      entry.settle()
+      return
     }
     this.#committer.add(entry, urgency)
     // Only now, when every queue has it: the first session's acknowledgement must not settle it for all.
@@ -99,10 +112,13 @@ export class Engine implements QueueEngine, QueueStore {
     this.#retained.set(message)
   }
 
-  acceptRetained(message: Message, target: QueueTarget): void {
-    const queue = target.queue as LevelQueue
+  acceptRetained(message: Message, to: SessionQueue, grant: Grant): void {
+    const queue = to as LevelQueue
+    const qos = queuedQos(message, grant)
+    if (qos === 0) return
+    const { subscriptionIdentifiers } = grant
     const entry = this.#enter(message, false, null)
-    entry.refs.push(queue.append(entry, queuedQos(message, target), true))
+    entry.refs.push(queue.append(entry, { qos, retain: true, subscriptionIdentifiers, isShared: false }))
     entry.waiting++
     this.#committer.add(entry, queue.attached ? 'soon' : 'now')
     if (!entry.held) queue.onReady?.()
@@ -128,6 +144,20 @@ export class Engine implements QueueEngine, QueueStore {
 
   *clientIds(): Generator<string> {
     for (const queue of this.#sessions) yield queue.clientId
+  }
+
+  expiryOf(clientId: string): SessionExpiry {
+    return this.#sessions.find(clientId)?.expiry ?? NEVER
+  }
+
+  setExpiry(clientId: string, expiry: SessionExpiry): void {
+    const queue = this.#sessions.find(clientId)
+    if (queue === undefined) return
+    const { interval, leftAt } = queue.expiry
+    queue.expiry = expiry
+    // A session that never ends need not say when it was left: most clients write nothing here.
+    if (interval === expiry.interval && (interval === undefined || leftAt === expiry.leftAt)) return
+    this.#committer.write(sessionRecord(queue), 'lazy')
   }
 
   find(clientId: string): SessionQueue | undefined {
@@ -261,8 +291,17 @@ export class Engine implements QueueEngine, QueueStore {
   }
 
   rewrite(ref: Ref, done: () => void): void {
-    const { queue, index, qos, retain, released, size, packetId } = ref
-    const value = encodeReference({ message: ref.entry.id, qos, retain, released, size, packetId })
+    const { queue, index, qos, retain, subscriptionIdentifiers, isShared, released, size, packetId } = ref
+    const value = encodeReference({
+      message: ref.entry.id,
+      qos,
+      retain,
+      subscriptionIdentifiers,
+      isShared,
+      released,
+      size,
+      packetId,
+    })
     this.#committer.write({ type: 'put', key: queueKey(queue.session, index), value }, 'now', { done })
   }
 
@@ -297,7 +336,7 @@ export class Engine implements QueueEngine, QueueStore {
 
   #refOf(queue: LevelQueue, index: number, reference: Reference, body: Buffer): Ref {
     const entry = this.#load(reference.message, body)
-    const ref = new Ref({ entry, queue, index, qos: reference.qos, retain: reference.retain })
+    const ref = new Ref(entry, queue, index, reference)
     ref.released = reference.released
     ref.packetId = reference.packetId
     return ref
@@ -315,7 +354,6 @@ export class Engine implements QueueEngine, QueueStore {
 }
 
 /** The lower of the two; a message of QoS 0 is queued for spools only, at QoS 1. */
-function queuedQos(message: Message, target: QueueTarget): 1 | 2 {
-  if (message.qos === 0) return 1
-  return Math.min(target.qos, message.qos) as 1 | 2
+function queuedQos(message: Message, grant: Grant): QoS {
+  return message.qos === 0 ? 1 : (Math.min(grant.qos, message.qos) as QoS)
 }

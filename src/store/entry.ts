@@ -73,23 +73,35 @@ export class Entry {
   }
 }
 
+/** How a message is to be sent to one session. */
+export interface RefOptions {
+  readonly qos: 1 | 2
+  readonly retain: boolean
+  readonly subscriptionIdentifiers: readonly number[] | undefined
+  readonly isShared: boolean
+}
+
 export class Ref implements Delivery {
   readonly entry: Entry
   readonly queue: LevelQueue
   readonly index: number
   readonly qos: 1 | 2
   readonly retain: boolean
+  readonly subscriptionIdentifiers: readonly number[] | undefined
+  readonly isShared: boolean
   /** Packet identifier given through aedes' contract; undefined when it follows from the index. */
   packetId: number | undefined = undefined
   released = false
   removed = false
 
-  constructor(fields: { entry: Entry; queue: LevelQueue; index: number; qos: 1 | 2; retain: boolean }) {
-    this.entry = fields.entry
-    this.queue = fields.queue
-    this.index = fields.index
-    this.qos = fields.qos
-    this.retain = fields.retain
+  constructor(entry: Entry, queue: LevelQueue, index: number, options: RefOptions) {
+    this.entry = entry
+    this.queue = queue
+    this.index = index
+    this.qos = options.qos
+    this.retain = options.retain
+    this.subscriptionIdentifiers = options.subscriptionIdentifiers
+    this.isShared = options.isShared
   }
 
   get message(): Message {
@@ -100,13 +112,7 @@ export class Ref implements Delivery {
     return this.index < this.queue.sentBefore
   }
 
-  /** Bytes of topic and payload: what limits count. */
   get size(): number {
-    return sizeOf(this.entry.message)
+    return this.entry.message.size
   }
-}
-
-/** Bytes of topic and payload of a message: what limits count. */
-export function sizeOf(message: Message): number {
-  return message.topicBytes.length + message.payload.length
 }

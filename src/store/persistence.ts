@@ -11,6 +11,7 @@ import { LarderError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { Message } from '../mqtt/message.ts'
 import type { QoS } from '../mqtt/packets.ts'
+import { grantsOf } from '../mqtt/subscription.ts'
 import { Committer, type CommitterStats } from './committer.ts'
 import { batchWriter, type Database, openDatabase } from './database.ts'
 import type { Engine, EngineStats } from './engine.ts'
@@ -90,7 +91,7 @@ export class LevelPersistence implements Persistence {
     const { dataDir, commitDelay, retainedInterval, limits } = this.#options
     const log = this.#log
     const database = await openDatabase(join(dataDir, 'store'), { clock: this.#clock, log })
-    const retained = new RetainedMessages()
+    const retained = new RetainedMessages({ clock: this.#clock })
     const committer = new Committer({
       writer: batchWriter(database),
       clock: this.#clock,
@@ -100,7 +101,7 @@ export class LevelPersistence implements Persistence {
     })
     const subscriptions = new Subscriptions()
     const incoming = new Map<string, Set<number>>()
-    const wills = new Wills(committer)
+    const wills = new Wills({ committer, clock: this.#clock })
     const engine = await load({ database, committer, subscriptions, retained, incoming, wills, limits, log })
     const retainedTimer = this.#clock.every(retainedInterval, () => this.#writeRetained())
     this.#open = { database, committer, engine, subscriptions, retained, wills, incoming, retainedTimer }
@@ -189,7 +190,8 @@ export class LevelPersistence implements Persistence {
     const { engine } = this.#opened
     const targets: QueueTarget[] = subscriptions.map(({ clientId }) => ({
       queue: this.#queueOf({ id: clientId }),
-      qos: packet.qos as 1 | 2,
+      grants: grantsOf([{ topic: packet.topic, qos: packet.qos }]),
+      isShared: false,
     }))
     await new Promise<void>(resolve => engine.accept(messageOf(packet), targets, { settled: resolve }))
   }

@@ -10,9 +10,9 @@
  * costs no more memory than an empty one. `take` serves from memory when it can and from pages read
  * ahead when it must.
  */
-import type { Delivery, SessionQueue } from '../broker/ports.ts'
+import type { Delivery, SessionExpiry, SessionQueue } from '../broker/ports.ts'
 import { Deque } from '../kernel/deque.ts'
-import { DURABLE, type Entry, PENDING, Ref } from './entry.ts'
+import { DURABLE, type Entry, PENDING, Ref, type RefOptions } from './entry.ts'
 import type { Position } from './records.ts'
 
 /** What a queue needs of the store. */
@@ -46,6 +46,9 @@ export interface QueueLimits {
   maxBytes: number
 }
 
+/** The expiry of a session of MQTT 3.x. */
+export const NEVER: SessionExpiry = { interval: undefined, leftAt: undefined }
+
 /** An attached queue keeps this many messages that it will send next in memory… */
 const MEMORY_MESSAGES = 2_000
 /** …unless they are larger than this together. */
@@ -57,6 +60,8 @@ export class LevelQueue implements SessionQueue {
   onReady: (() => void) | null = null
   /** Deliveries below this index may have been sent by an earlier connection. */
   sentBefore: number
+  /** When the session ends. */
+  expiry: SessionExpiry
   /** The session has ended: nothing in the queue counts any more. */
   discarded = false
   #head: number
@@ -84,9 +89,11 @@ export class LevelQueue implements SessionQueue {
     /** Lowest index that may be on disk. */
     head: number
     position: Position
+    expiry?: SessionExpiry
     store: QueueStore
     limits: QueueLimits
   }) {
+    this.expiry = fields.expiry ?? NEVER
     this.clientId = fields.clientId
     this.session = fields.session
     this.#store = fields.store
@@ -144,8 +151,8 @@ export class LevelQueue implements SessionQueue {
   }
 
   /** Appends a message that the next commit will write. */
-  append(entry: Entry, qos: 1 | 2, retain: boolean): Ref {
-    const ref = new Ref({ entry, queue: this, index: this.#tail++, qos, retain })
+  append(entry: Entry, options: RefOptions): Ref {
+    const ref = new Ref(entry, this, this.#tail++, options)
     this.#memory.push(ref)
     this.#memoryBytes += ref.size
     this.#count++
@@ -245,7 +252,6 @@ export class LevelQueue implements SessionQueue {
     this.#generation++
   }
 
-  /** Every reference that is not removed, in order, read page by page. For aedes' contract and for tools. */
   async *all(): AsyncGenerator<Ref> {
     let at = this.#head
     while (at < this.#memoryFirst) {

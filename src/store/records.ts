@@ -16,8 +16,10 @@ export interface Reference {
   message: number
   qos: 1 | 2
   retain: boolean
+  subscriptionIdentifiers: readonly number[] | undefined
+  isShared: boolean
   released: boolean
-  /** Bytes of topic and payload: a page of the queue is cut by it before the bodies are read. */
+  /** Bytes of topic, payload and properties: a page of the queue is cut by it before the bodies are read. */
   size: number
   /** Packet identifier given from outside through aedes' contract; undefined when it follows from the index. */
   packetId: number | undefined
@@ -37,35 +39,55 @@ const PLACE_LENGTH = 10
 const REFERENCE_LENGTH = 13
 
 const FLAG_RETAIN = 0b0000_0100
-const FLAG_DUP = 0b0000_1000
+/** Of references. */
+const FLAG_IDENTIFIERS = 0b0000_1000
 const FLAG_RELEASED = 0b0001_0000
 const FLAG_PACKET_ID = 0b0010_0000
+const FLAG_SHARED = 0b0100_0000
+/** Of bodies. */
+const FLAG_DUP = 0b0000_1000
+const FLAG_FORWARDED = 0b0001_0000
+const FLAG_EXPIRY = 0b0010_0000
 const FLAG_BROKER = 0b0100_0000
 const FLAG_TEXT = 0b1000_0000
 
 export function encodeReference(reference: Reference): Buffer {
-  const named = reference.packetId !== undefined
-  const value = Buffer.allocUnsafe(REFERENCE_LENGTH + (named ? 2 : 0))
+  const { packetId, subscriptionIdentifiers: identifiers = [] } = reference
+  const named = packetId !== undefined
+  const value = Buffer.allocUnsafe(REFERENCE_LENGTH + (named ? 2 : 0) + 4 * identifiers.length)
   value.writeUIntBE(reference.message, 0, 6)
   value[6] =
     reference.qos |
     (reference.retain ? FLAG_RETAIN : 0) |
+    (identifiers.length > 0 ? FLAG_IDENTIFIERS : 0) |
     (reference.released ? FLAG_RELEASED : 0) |
-    (named ? FLAG_PACKET_ID : 0)
-  value.writeUIntBE(reference.size, 7, 6)
-  if (named) value.writeUInt16BE(reference.packetId as number, REFERENCE_LENGTH)
+    (named ? FLAG_PACKET_ID : 0) |
+    (reference.isShared ? FLAG_SHARED : 0)
+  let at = value.writeUIntBE(reference.size, 7, 6)
+  if (named) at = value.writeUInt16BE(packetId, at)
+  for (const identifier of identifiers) at = value.writeUInt32BE(identifier, at)
   return value
 }
 
 export function decodeReference(value: Buffer): Reference {
-  const flags = value[6] as number
+  const flags = value.readUInt8(6)
+  const isNamed = (flags & FLAG_PACKET_ID) !== 0
+  let identifiers: number[] | undefined
+  if ((flags & FLAG_IDENTIFIERS) !== 0) {
+    identifiers = []
+    for (let at = REFERENCE_LENGTH + (isNamed ? 2 : 0); at < value.length; at += 4) {
+      identifiers.push(value.readUInt32BE(at))
+    }
+  }
   return {
     message: value.readUIntBE(0, 6),
     qos: (flags & 3) as 1 | 2,
     retain: (flags & FLAG_RETAIN) !== 0,
+    subscriptionIdentifiers: identifiers,
+    isShared: (flags & FLAG_SHARED) !== 0,
     released: (flags & FLAG_RELEASED) !== 0,
     size: value.readUIntBE(7, 6),
-    packetId: (flags & FLAG_PACKET_ID) !== 0 ? value.readUInt16BE(REFERENCE_LENGTH) : undefined,
+    packetId: isNamed ? value.readUInt16BE(REFERENCE_LENGTH) : undefined,
   }
 }
 
@@ -95,8 +117,18 @@ export function encodeBody(message: Message, places: readonly Place[]): Buffer {
   const text = typeof (message.payload as unknown) === 'string'
   const payload = text ? Buffer.from(message.payload as unknown as string) : message.payload
   const brokerPart = origin === undefined ? 0 : 1 + brokerLength + 6
+  const { forwarded, expiresAt } = message
+  const forwardedPart = forwarded === undefined ? 0 : 4 + forwarded.length
+  const expiryPart = expiresAt === undefined ? 0 : 6
   const value = Buffer.allocUnsafe(
-    4 + places.length * PLACE_LENGTH + 1 + brokerPart + message.topicBytes.length + payload.length,
+    4 +
+      places.length * PLACE_LENGTH +
+      1 +
+      brokerPart +
+      forwardedPart +
+      expiryPart +
+      message.topicBytes.length +
+      payload.length,
   )
   let at = value.writeUInt32BE(places.length, 0)
   for (const place of places) {
@@ -107,6 +139,8 @@ export function encodeBody(message: Message, places: readonly Place[]): Buffer {
     message.qos |
     (message.retain ? FLAG_RETAIN : 0) |
     (message.dup ? FLAG_DUP : 0) |
+    (forwarded === undefined ? 0 : FLAG_FORWARDED) |
+    (expiresAt === undefined ? 0 : FLAG_EXPIRY) |
     (origin === undefined ? 0 : FLAG_BROKER) |
     (text ? FLAG_TEXT : 0)
   if (origin !== undefined) {
@@ -114,6 +148,11 @@ export function encodeBody(message: Message, places: readonly Place[]): Buffer {
     at += value.write(origin, at)
     at = value.writeUIntBE(message.brokerCounter, at, 6)
   }
+  if (forwarded !== undefined) {
+    at = value.writeUInt32BE(forwarded.length, at)
+    at += forwarded.copy(value, at)
+  }
+  if (expiresAt !== undefined) at = value.writeUIntBE(Math.max(0, Math.round(expiresAt)), at, 6)
   at += message.topicBytes.copy(value, at)
   payload.copy(value, at)
   return value
@@ -137,6 +176,18 @@ export function decodeBody(value: Buffer): { message: Message; places: Place[] }
     brokerCounter = value.readUIntBE(at, 6)
     at += 6
   }
+  let forwarded: Buffer | undefined
+  if ((flags & FLAG_FORWARDED) !== 0) {
+    const length = value.readUInt32BE(at)
+    at += 4
+    forwarded = value.subarray(at, at + length)
+    at += length
+  }
+  let expiresAt: number | undefined
+  if ((flags & FLAG_EXPIRY) !== 0) {
+    expiresAt = value.readUIntBE(at, 6)
+    at += 6
+  }
   const topicLength = value.readUInt16BE(at)
   const topicEnd = at + 2 + topicLength
   if (topicEnd > value.length) throw new RangeError('the record of a message is cut short')
@@ -148,6 +199,8 @@ export function decodeBody(value: Buffer): { message: Message; places: Place[] }
     qos: (flags & 3) as QoS,
     retain: (flags & FLAG_RETAIN) !== 0,
     dup: (flags & FLAG_DUP) !== 0,
+    forwarded,
+    expiresAt,
   })
   message.brokerId = brokerId
   message.brokerCounter = brokerCounter

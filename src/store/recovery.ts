@@ -25,7 +25,7 @@ import {
 import type { QueueLimits } from './queue.ts'
 import { decodePosition, type Position } from './records.ts'
 import type { RetainedMessages } from './retained.ts'
-import { numberValue, Sessions, valueNumber } from './sessions.ts'
+import { decodeSession, numberValue, Sessions, valueNumber } from './sessions.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import type { Wills } from './wills.ts'
 
@@ -57,13 +57,14 @@ export async function load(parts: Parts): Promise<Engine> {
   })
   const engine = new Engine({ database, committer, sessions, subscriptions, retained, incoming, log })
   for await (const [key, value] of database.iterator(familyRange('s'))) {
-    const session = valueNumber(value)
+    const { session, expiry } = decodeSession(value)
     const range = queueRange(session)
     const head = await indexAt(database, { ...range, limit: 1 })
     const last = await indexAt(database, { ...range, limit: 1, reverse: true })
     const position = await readPosition(database, session)
     position.tail = Math.max(position.tail, (last ?? -1) + 1)
-    sessions.load({ clientId: nameOfKey(key), session, head: head ?? position.tail, position, store: engine })
+    const clientId = nameOfKey(key)
+    sessions.load({ clientId, session, expiry, head: head ?? position.tail, position, store: engine })
   }
   await each(database, 'u', log, (key, value) => {
     const queue = sessions.byNumber(sessionOfKey(key))

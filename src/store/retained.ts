@@ -3,6 +3,7 @@
  * a topic is ever written. One of QoS 1 or 2 goes into the next commit; one of QoS 0 waits for the
  * interval or for the stop, so that a sensor which reports every second does not wear the card.
  */
+import type { Clock } from '../kernel/clock.ts'
 import type { Message } from '../mqtt/message.ts'
 import { NameTree } from '../mqtt/name-tree.ts'
 import type { Operation } from './committer.ts'
@@ -10,9 +11,14 @@ import { nameKey, nameOfKey } from './keys.ts'
 import { decodeBody, encodeBody } from './records.ts'
 
 export class RetainedMessages {
+  readonly #clock: Clock
   readonly #messages = new NameTree<Message>()
   readonly #urgent = new Set<string>()
   readonly #lazy = new Set<string>()
+
+  constructor(deps: { clock: Clock }) {
+    this.#clock = deps.clock
+  }
 
   get count(): number {
     return this.#messages.size
@@ -36,8 +42,13 @@ export class RetainedMessages {
     }
   }
 
-  matching(filter: string): Iterable<Message> {
-    return this.#messages.matching(filter)
+  /** Those whose topics match. One whose time is over is removed when it is met [MQTT-3.3.2-5]. */
+  *matching(filter: string): Generator<Message> {
+    const now = this.#clock.wall()
+    for (const message of this.#messages.matching(filter)) {
+      if (message.expiresAt === undefined || message.expiresAt > now) yield message
+      else if (this.#messages.delete(message.topic)) this.#lazy.add(message.topic)
+    }
   }
 
   /** The writes that the next commit takes along, once. */

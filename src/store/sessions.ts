@@ -3,9 +3,11 @@
  * session, never used again, and one for each message. Message numbers are reserved on disk a million at
  * a time, so that a number is never given out twice, whatever a crash took with it.
  */
+
+import type { SessionExpiry } from '../broker/ports.ts'
 import type { Operation } from './committer.ts'
 import { nameKey, sessionKey } from './keys.ts'
-import { LevelQueue, type QueueLimits, type QueueStore } from './queue.ts'
+import { LevelQueue, NEVER, type QueueLimits, type QueueStore } from './queue.ts'
 import type { Position } from './records.ts'
 
 /** One write for so many messages. */
@@ -45,7 +47,14 @@ export class Sessions {
   }
 
   /** Takes up a session that is on disk. */
-  load(record: { clientId: string; session: number; head: number; position: Position; store: QueueStore }): void {
+  load(record: {
+    clientId: string
+    session: number
+    expiry: SessionExpiry
+    head: number
+    position: Position
+    store: QueueStore
+  }): void {
     this.#add(new LevelQueue({ ...record, limits: this.#limits }))
   }
 
@@ -57,7 +66,7 @@ export class Sessions {
     return {
       queue,
       operations: [
-        { type: 'put', key: nameKey('s', clientId), value: numberValue(session) },
+        sessionRecord(queue),
         { type: 'put', key: nameKey('m', 'nextSession'), value: numberValue(this.#nextSession) },
       ],
     }
@@ -88,6 +97,27 @@ export class Sessions {
     this.#byClientId.set(queue.clientId, queue)
     this.#byNumber.set(queue.session, queue)
   }
+}
+
+/** The write that says which session a client identifier has, and when it ends. */
+export function sessionRecord(queue: LevelQueue): Operation {
+  const { session, expiry } = queue
+  const { interval, leftAt = 0 } = expiry
+  const value = Buffer.allocUnsafe(interval === undefined ? 6 : 16)
+  value.writeUIntBE(session, 0, 6)
+  if (interval !== undefined) {
+    value.writeUInt32BE(interval, 6)
+    value.writeUIntBE(Math.max(0, Math.round(leftAt)), 10, 6)
+  }
+  return { type: 'put', key: nameKey('s', queue.clientId), value }
+}
+
+/** Reads what `sessionRecord` wrote. */
+export function decodeSession(value: Buffer): { session: number; expiry: SessionExpiry } {
+  const session = value.readUIntBE(0, 6)
+  if (value.length === 6) return { session, expiry: NEVER }
+  const leftAt = value.readUIntBE(10, 6)
+  return { session, expiry: { interval: value.readUInt32BE(6), leftAt: leftAt === 0 ? undefined : leftAt } }
 }
 
 export function numberValue(number: number): Buffer {

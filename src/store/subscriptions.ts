@@ -4,6 +4,8 @@
  */
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
+import { grantsOf } from '../mqtt/subscription.ts'
+import { splitShare } from '../mqtt/topics.ts'
 import type { LevelQueue } from './queue.ts'
 
 /** Answers kept: enough for a large home; when full, all are dropped and found again. */
@@ -26,10 +28,11 @@ export class Subscriptions {
   readonly #bySession = new Map<LevelQueue, Map<string, Subscribed>>()
   readonly #targets = new Map<string, Targets>()
   #spools = 0
+  #queued = 0
 
   /** Subscriptions that messages are queued for: those of QoS 1 and 2. */
   get queuedCount(): number {
-    return this.#tree.size
+    return this.#queued
   }
 
   /** Sessions with at least one subscription. */
@@ -44,7 +47,9 @@ export class Subscriptions {
     if (before !== undefined) this.#forget(before)
     const subscribed = { queue, subscription }
     filters.set(subscription.topic, subscribed)
-    if (subscription.qos > 0) this.#tree.add(subscription.topic, subscribed)
+    // Who of a shared subscription gets a message is for the broker to say.
+    if (splitShare(subscription.topic) === undefined) this.#tree.add(subscription.topic, subscribed)
+    if (subscription.qos > 0) this.#queued++
     if (subscription.spool === true) this.#spools++
     this.#targets.clear()
   }
@@ -67,7 +72,7 @@ export class Subscriptions {
 
   /** Every subscription of QoS > 0 whose filter matches, with its session. */
   matching(topic: string): Subscribed[] {
-    return this.#tree.match(topic)
+    return this.#tree.match(topic).filter(({ subscription }) => subscription.qos > 0)
   }
 
   /** Client identifiers of the sessions that subscribe to exactly this filter. */
@@ -75,7 +80,7 @@ export class Subscriptions {
     for (const [queue, filters] of this.#bySession) if (filters.has(filter)) yield queue.clientId
   }
 
-  /** The queues that a message of this topic goes to, each once, at the highest QoS that it subscribed with. */
+  /** The queues that a message of this topic goes to, each once. */
   targets(topic: string): readonly QueueTarget[] {
     return (this.#targets.get(topic) ?? this.#find(topic)).all
   }
@@ -87,15 +92,21 @@ export class Subscriptions {
   }
 
   #find(topic: string): Targets {
-    const highest = new Map<LevelQueue, 1 | 2>()
-    const spooling = new Set<LevelQueue>()
+    const matching = new Map<LevelQueue, Subscription[]>()
     for (const { queue, subscription } of this.#tree.match(topic)) {
-      const qos = subscription.qos as 1 | 2
-      if (qos > (highest.get(queue) ?? 0)) highest.set(queue, qos)
-      if (subscription.spool === true) spooling.add(queue)
+      const others = matching.get(queue)
+      if (others === undefined) matching.set(queue, [subscription])
+      else others.push(subscription)
     }
-    const all = Array.from(highest, ([queue, qos]) => ({ queue, qos }))
-    const targets = { all, spools: all.filter(({ queue }) => spooling.has(queue)) }
+    const all: QueueTarget[] = []
+    const spools: QueueTarget[] = []
+    for (const [queue, subscriptions] of matching) {
+      const target = { queue, grants: grantsOf(subscriptions), isShared: false }
+      if (target.grants.others.qos === 0) continue
+      all.push(target)
+      if (subscriptions.some(({ spool }) => spool === true)) spools.push(target)
+    }
+    const targets = { all, spools }
     if (this.#targets.size >= MAX_CACHED_TOPICS) this.#targets.clear()
     this.#targets.set(topic, targets)
     return targets
@@ -103,6 +114,7 @@ export class Subscriptions {
 
   #forget(subscribed: Subscribed): void {
     this.#tree.remove(subscribed.subscription.topic, subscribed)
+    if (subscribed.subscription.qos > 0) this.#queued--
     if (subscribed.subscription.spool === true) this.#spools--
   }
 }

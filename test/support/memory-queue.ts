@@ -32,7 +32,7 @@ export class MemoryQueue implements SessionQueue {
       retain: false,
       dup: false,
       ...fields,
-    } as Message
+    } as unknown as Message
     this.#waiting.set(this.#nextIndex++, message)
     this.onReady?.()
   }
@@ -58,9 +58,24 @@ export class MemoryQueue implements SessionQueue {
       if (message === undefined) continue
       const dup = this.#taken.has(index)
       this.#taken.add(index)
-      return { index, message, qos: 1, retain: false, dup, released: false }
+      return this.#delivery(index, message, dup)
     }
     return undefined
+  }
+
+  async *all(): AsyncGenerator<Delivery> {
+    for (const [index, message] of this.#waiting) yield this.#delivery(index, message, this.#taken.has(index))
+  }
+
+  #delivery(index: number, message: Message, dup: boolean): Delivery {
+    const fixed = {
+      qos: 1,
+      retain: false,
+      subscriptionIdentifiers: undefined,
+      isShared: false,
+      released: false,
+    } as const
+    return { index, message, dup, ...fixed }
   }
 
   remove(delivery: Delivery): void {

@@ -13,6 +13,7 @@ import type { Delivery, SessionQueue } from '../../../src/broker/ports.ts'
 import { systemClock } from '../../../src/kernel/clock.ts'
 import { silentLog } from '../../../src/kernel/log.ts'
 import { Message } from '../../../src/mqtt/message.ts'
+import { grantsOf } from '../../../src/mqtt/subscription.ts'
 import { LevelPersistence } from '../../../src/store/persistence.ts'
 import { until } from '../../support/wait.ts'
 
@@ -149,7 +150,8 @@ class Rig {
     const text = `message ${number}`
     const message = new Message({ topic: 'home/bread', payload: Buffer.from(text), qos, retain: false })
     for (const index of to) this.#model(index).waiting.push(text)
-    const targets = to.map(index => ({ queue: this.#queue(index), qos }))
+    const grants = grantsOf([{ topic: message.topic, qos }])
+    const targets = to.map(index => ({ queue: this.#queue(index), grants, isShared: false }))
     this.persistence.queues.accept(message, targets, { settled: () => this.settled.add(number) })
   }
 

@@ -1,0 +1,64 @@
+/** Topic aliases (MQTT 5 §3.3.2.3.4): a number that stands for a topic on one connection, in one direction. */
+import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
+import type { PublishView } from '../mqtt/publish.ts'
+import type { SentProperties } from '../mqtt/publish-properties.ts'
+import { ReasonCode } from '../mqtt/reason-codes.ts'
+
+/** Aliases that a client may use towards the gateway: a sensor has a handful of topics. */
+export const TOPIC_ALIAS_MAXIMUM = 64
+/** Aliases that the gateway uses towards a client that allows more: a subscriber to everything has many topics. */
+const MAX_ASSIGNED = 1_024
+/** A topic that is shorter than its alias property (3 bytes) is not worth one. */
+const MIN_TOPIC_BYTES = 4
+
+/** The aliases that a client has given. */
+export class ReceivedAliases {
+  readonly #topics: ({ topic: string; topicBytes: Buffer } | undefined)[] = []
+
+  /** Puts the topic that an alias stands for into `packet`, or remembers the one that comes with it. */
+  resolve(packet: PublishView): void {
+    const { topicAlias } = packet
+    if (topicAlias === 0) return
+    // [MQTT-3.3.2-9]
+    if (topicAlias > TOPIC_ALIAS_MAXIMUM) {
+      throw new MalformedPacketError(
+        `topic alias ${topicAlias} is over the maximum of ${TOPIC_ALIAS_MAXIMUM}`,
+        ReasonCode.TOPIC_ALIAS_INVALID,
+      )
+    }
+    if (packet.topic !== '') {
+      this.#topics[topicAlias] = { topic: packet.topic, topicBytes: Buffer.from(packet.topicBytes) }
+      return
+    }
+    const known = this.#topics[topicAlias]
+    if (known === undefined) throw protocolError(`topic alias ${topicAlias} stands for no topic`)
+    packet.topic = known.topic
+    packet.topicBytes = known.topicBytes
+  }
+}
+
+/** The aliases that the gateway gives a client, in the order in which topics come. */
+export class AssignedAliases {
+  readonly #max: number
+  readonly #aliases = new Map<string, number>()
+
+  /** `max` is the client's Topic Alias Maximum. */
+  constructor(max: number) {
+    this.#max = Math.min(max, MAX_ASSIGNED)
+  }
+
+  /** The alias of `topic`: negative when it is new and the topic must be sent with it, 0 when there is none. */
+  find(topic: string, topicBytes: Buffer): number {
+    const known = this.#aliases.get(topic)
+    if (known !== undefined) return known
+    if (this.#aliases.size >= this.#max || topicBytes.length - 2 < MIN_TOPIC_BYTES) return 0
+    const alias = this.#aliases.size + 1
+    this.#aliases.set(topic, alias)
+    return -alias
+  }
+
+  /** The packet that was to bring the alias of `topic` is not sent after all. */
+  forget(topic: string, sent: SentProperties | undefined): void {
+    if (sent !== undefined && sent.topicAlias > 0 && sent.withoutTopic !== true) this.#aliases.delete(topic)
+  }
+}
