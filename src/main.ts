@@ -4,6 +4,7 @@
  */
 import { openSource } from '../device/open-source.ts'
 import { ReadGate } from '../device/sysfs/read-gate.ts'
+import { Access } from './access/access.ts'
 import type { EnhancedAuthentication } from './access/ports.ts'
 import { SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
 import type { Hooks } from './broker/aedes.ts'
@@ -57,6 +58,7 @@ export class Gateway {
   readonly #log: Log
   readonly #clock: Clock
   readonly #persistence: LevelPersistence
+  readonly #access: Access
   readonly #local: LocalAccess
   readonly #devices: DeviceManager<DeviceConfig>
   readonly #listeners: Listener[] = []
@@ -81,13 +83,20 @@ export class Gateway {
       },
       { clock, log },
     )
+    this.#access = new Access({ settings: config.access, log })
+    const authenticate: Hooks['authenticate'] = (_session, userName, password, callback) => {
+      this.#access.mayEnter(userName, password).then(
+        mayEnter => callback(null, mayEnter),
+        () => callback(new Error('the password could not be checked'), false),
+      )
+    }
     this.hub = new Hub({
       persistence: this.#persistence,
       limits,
       clock,
       log,
-      hooks: deps.hooks ?? {},
-      enhancedAuthentication: deps.enhancedAuthentication,
+      hooks: { authenticate, ...deps.hooks },
+      enhancedAuthentication: deps.enhancedAuthentication ?? this.#access,
     })
     this.hub.on('error', error => log.error({ reason: reasonOf(error) }, 'the broker met a fault'))
     this.#local = new LocalAccess({ hub: this.hub })
@@ -154,6 +163,7 @@ export class Gateway {
     for (const settings of listeners) this.#listeners.push(await this.#listener(settings))
     const spools = new Set(bridges.map(({ name }) => SPOOL_CLIENT_PREFIX + name))
     return [
+      part('access', { start: () => this.#access.start() }),
       part('store', {
         start: () => this.hub.listen(),
         stop: () => this.#persistence.destroy(),

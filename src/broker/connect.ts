@@ -191,6 +191,6 @@ function refuse(session: Session, reasonCode: number, reasonString: string): voi
     session.sendControl({ cmd: 'connack', returnCode: reasonCode, sessionPresent: false, properties: { reasonString } })
     return
   }
-  const returnCode = RETURN_CODES.findIndex(code => code === reasonCode)
+  const returnCode = (RETURN_CODES as readonly number[]).indexOf(reasonCode)
   session.sendControl({ cmd: 'connack', returnCode: Math.max(returnCode, 1), sessionPresent: false })
 }

@@ -2,12 +2,14 @@
  * The receiving half of a session: PUBLISH comes in, and is acknowledged when the store says that it is
  * settled, in the order it came [MQTT-4.6.0-2] [MQTT-4.6.0-3].
  */
+import { isUtf8 } from 'node:buffer'
 import { Deque } from '../kernel/deque.ts'
 import type { AckType } from '../mqtt/acks.ts'
 import { MalformedPacketError } from '../mqtt/malformed.ts'
 import { Message } from '../mqtt/message.ts'
 import { PacketType } from '../mqtt/packets.ts'
 import type { PublishView } from '../mqtt/publish.ts'
+import { payloadFormatOf } from '../mqtt/publish-properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
 import { ReceivedAliases } from './aliases.ts'
@@ -89,7 +91,14 @@ export class Inbound {
       forwarded: packet.properties,
       expiresAt: messageExpiryInterval === undefined ? undefined : this.#hub.expiryOf(messageExpiryInterval),
     })
-    return this.#hub.whenMayPublish(this.#session, message, allowed => this.#route(message, packet.packetId, allowed))
+    if (this.#isFalselyText(message)) {
+      this.#refuse(message, packet.packetId, ReasonCode.PAYLOAD_FORMAT_INVALID)
+      return true
+    }
+    return this.#hub.whenMayPublish(this.#session, message, allowed => {
+      if (allowed) this.#route(message, packet.packetId)
+      else this.#refuse(message, packet.packetId, ReasonCode.NOT_AUTHORIZED)
+    })
   }
 
   /** PUBREL came: the identifier is free again. PUBCOMP follows when that is on record [MQTT-4.3.3-2]. */
@@ -148,18 +157,25 @@ export class Inbound {
     return true
   }
 
-  #route(message: Message, packetId: number, allowed: boolean): void {
+  #isFalselyText(message: Message): boolean {
+    if (!this.#hub.limits.checkPayloadFormat || message.forwarded === undefined) return false
+    return payloadFormatOf(message.forwarded) === 1 && !isUtf8(message.payload)
+  }
+
+  /** MQTT 3.1.1 has no negative acknowledgement: what is refused is acknowledged and goes nowhere [MQTT-3.3.5-2]. */
+  #refuse(message: Message, packetId: number, reasonCode: number): void {
+    if (message.qos === 0) return
+    const owed = this.#owe(message.qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId)
+    owed.refuse(this.#session.version === 5 ? reasonCode : 0)
+  }
+
+  #route(message: Message, packetId: number): void {
     const { qos } = message
     if (qos === 0) {
-      if (allowed) this.#hub.route(message, this.#session, null)
+      this.#hub.route(message, this.#session, null)
       return
     }
     const owed = this.#owe(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId)
-    if (!allowed) {
-      // MQTT 3.1.1 has no negative acknowledgement: what is not allowed is acknowledged and goes nowhere [MQTT-3.3.5-2].
-      owed.refuse(this.#session.version === 5 ? ReasonCode.NOT_AUTHORIZED : 0)
-      return
-    }
     if (qos === 1) {
       this.#hub.route(message, this.#session, owed)
       return

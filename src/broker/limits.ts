@@ -15,6 +15,8 @@ export interface Limits {
   /** Milliseconds. A longer keep alive, or none, is cut to this (MQTT 5) or refused (3.x); 0 leaves it to the client. */
   maxKeepalive: number
   maxTopicLevels: number
+  /** MQTT 5: a payload that is said to be UTF-8 and is not is refused [MQTT-3.3.2-4]. */
+  checkPayloadFormat: boolean
 }
 
 /** Largest packet taken before CONNECT: a client identifier, a will and credentials fit; a flood of strangers stays small. */

@@ -37,7 +37,8 @@ export class MemoryQueue implements OutQueue {
   ): void {
     const { qos, retain, subscriptionIdentifiers, isShared } = options
     const index = this.#tail++
-    this.#waiting.push({ index, message, qos, retain, subscriptionIdentifiers, isShared, dup: false, released: false })
+    const fresh = { dup: false, released: undefined, packetId: undefined }
+    this.#waiting.push({ index, message, qos, retain, subscriptionIdentifiers, isShared, ...fresh })
     this.#waitingBytes += message.size
     while (this.#waiting.length > this.#limits.maxQueuedMessages || this.#waitingBytes > this.#limits.maxQueuedBytes) {
       const oldest = this.#shift()
@@ -54,6 +55,11 @@ export class MemoryQueue implements OutQueue {
 
   remove(): void {
     this.#sent--
+  }
+
+  /** The session remembers it, and ends with its connection. */
+  assign(_delivery: Delivery, _packetId: number, done: () => void): void {
+    done()
   }
 
   release(_delivery: Delivery, done: () => void): void {

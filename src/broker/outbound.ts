@@ -31,7 +31,7 @@ export class Outbound {
   /** Retained messages of new subscriptions, not yet sent: they wait for the socket, not in memory. */
   #retained: Iterator<void>[] = []
   #pumping = false
-  /** Taken from the queue, but its packet identifier is still in flight. */
+  /** Taken from the queue, but its packet identifier was still in flight: it waits for one of its own. */
   #held: Delivery | undefined = undefined
 
   constructor(deps: { session: Session; hub: Hub; outbox: Outbox }) {
@@ -112,7 +112,7 @@ export class Outbound {
       this.#outbox.ack(PacketType.PUBREL, packetId, isKnown ? 0 : ReasonCode.PACKET_IDENTIFIER_NOT_FOUND)
       return
     }
-    if (delivery.released) {
+    if (delivery.released !== undefined) {
       this.#outbox.ack(PacketType.PUBREL, packetId)
       return
     }
@@ -131,34 +131,45 @@ export class Outbound {
   #pumpQueue(): void {
     const queue = this.#queue
     if (queue === null) return
-    const inFlight = this.#inFlight
-    while (inFlight.size < this.#window && !this.#isSocketFull()) {
-      const delivery = this.#takeNext(queue)
-      if (delivery === undefined) return
-      const packetId = packetIdOf(delivery)
-      const { message, qos, retain, dup, subscriptionIdentifiers } = delivery
-      if (delivery.released) {
-        inFlight.set(packetId, delivery)
-        this.#outbox.ack(PacketType.PUBREL, packetId)
-      } else if (
-        this.#hub.mayForward(this.#session, message) &&
-        this.#send(message, qos, retain, dup, packetId, subscriptionIdentifiers)
-      ) {
-        inFlight.set(packetId, delivery)
-      } else {
-        queue.remove(delivery)
+    const released: Delivery[] = []
+    while (this.#inFlight.size < this.#window && !this.#isSocketFull() && this.#held === undefined) {
+      const delivery = queue.take()
+      if (delivery === undefined) break
+      if (this.#inFlight.has(packetIdOf(delivery))) this.#rename(queue, delivery)
+      else if (delivery.released === undefined) this.#sendDelivery(queue, delivery, packetIdOf(delivery))
+      else {
+        this.#inFlight.set(packetIdOf(delivery), delivery)
+        released.push(delivery)
       }
+    }
+    // [MQTT-4.6.0-4] In the order in which the PUBRECs came.
+    released.sort((a, b) => (a.released as number) - (b.released as number))
+    for (const delivery of released) this.#outbox.ack(PacketType.PUBREL, packetIdOf(delivery))
+  }
+
+  #sendDelivery(queue: OutQueue, delivery: Delivery, packetId: number): void {
+    const { message, qos, retain, dup, subscriptionIdentifiers } = delivery
+    if (
+      this.#hub.mayForward(this.#session, message) &&
+      this.#send(message, qos, retain, dup, packetId, subscriptionIdentifiers)
+    ) {
+      this.#inFlight.set(packetId, delivery)
+    } else {
+      queue.remove(delivery)
     }
   }
 
-  /** The next delivery of the queue, unless its packet identifier is in use. */
-  #takeNext(queue: OutQueue): Delivery | undefined {
-    const next = this.#held ?? queue.take()
-    this.#held = undefined
-    // An old message that is still not acknowledged keeps its identifier: the window waits for it [MQTT-2.3.1-4].
-    if (next === undefined || !this.#inFlight.has(packetIdOf(next))) return next
-    this.#held = next
-    return undefined
+  /** An old message that is still not acknowledged keeps its identifier [MQTT-2.3.1-4]: the new one gets the next that is free. */
+  #rename(queue: OutQueue, delivery: Delivery): void {
+    let packetId = packetIdOf(delivery)
+    while (this.#inFlight.has(packetId)) packetId = (packetId % PACKET_IDS) + 1
+    this.#held = delivery
+    queue.assign(delivery, packetId, () => {
+      if (this.#held !== delivery) return
+      this.#held = undefined
+      this.#sendDelivery(queue, delivery, packetId)
+      this.pump()
+    })
   }
 
   /** False when the client may not be sent this message: it has expired, or is larger than the client takes. */
@@ -219,7 +230,7 @@ export class Outbound {
 
 /** The identifier follows from the place in the queue, so that it is the same after a restart [MQTT-4.4.0-1]. */
 function packetIdOf(delivery: Delivery): number {
-  return (delivery.index % PACKET_IDS) + 1
+  return delivery.packetId ?? (delivery.index % PACKET_IDS) + 1
 }
 
 function* each(messages: Iterable<Message>, deliver: (message: Message) => void): Generator<void> {

@@ -51,8 +51,10 @@ export interface Delivery {
   readonly isShared: boolean
   /** True when it may have been sent before. */
   readonly dup: boolean
-  /** QoS 2: PUBREC was received and is on record; PUBREL is what is to be sent. */
-  readonly released: boolean
+  /** QoS 2: PUBREC was received and is on record, as the so-manieth; PUBREL is what is to be sent. Undefined before. */
+  readonly released: number | undefined
+  /** Set by `assign`; else the packet identifier follows from the index. */
+  readonly packetId: number | undefined
 }
 
 /**
@@ -71,6 +73,11 @@ export interface OutQueue {
   take(): Delivery | undefined
   /** PUBACK or PUBCOMP came, or the message is given up. */
   remove(delivery: Delivery): void
+  /**
+   * Gives a delivery a packet identifier of its own, because the one that follows from its index is still in use.
+   * `done` is called when that is on record, for QoS 2: after a restart it must be sent with the same one.
+   */
+  assign(delivery: Delivery, packetId: number, done: () => void): void
   /** PUBREC came (QoS 2). `done` is called when that is durable: PUBREL may be sent then, not before. */
   release(delivery: Delivery, done: () => void): void
   /** Starts over from the oldest delivery that was not removed: what was taken before comes again, marked `dup`. */

@@ -13,9 +13,11 @@ interface Folders {
 
 export function assemble(root: Root, { base, dataBase }: Folders): Config {
   const dataDir = resolve(dataBase, root.dataDir)
+  const { passwordFile } = root.access
   return {
     ...root,
     dataDir,
+    access: { ...root.access, passwordFile: passwordFile === undefined ? undefined : resolve(base, passwordFile) },
     devices: root.devices.map(entry => assembleDevice(entry, { room: root.name, base, dataDir })),
     bridges: root.bridges.map(entry => ({ clientId: `larder-${root.name}-${entry.name}`, ...entry })),
   }

@@ -4,16 +4,17 @@ import { type Address, address } from './addresses.ts'
 import { type BridgeEntry, bridgeList } from './bridges.ts'
 import { type DeviceEntry, deviceList } from './devices.ts'
 import { type Checks, scheduleList } from './schedules.ts'
-import type { LimitsConfig, LogConfig, ScheduleConfig, StoreConfig } from './schema.ts'
+import type { AccessConfig, LimitsConfig, LogConfig, ScheduleConfig, StoreConfig } from './schema.ts'
 import { isMap, list, map } from './structure.ts'
 import { levels } from './topics.ts'
-import { choice, duration, type Schema, size, text, whole } from './values.ts'
+import { choice, duration, flag, type Schema, size, text, whole } from './values.ts'
 
 /** The file as it was read, before paths and names that depend on each other are filled in. */
 export interface Root {
   name: string
   dataDir: string
   listeners: Address[]
+  access: AccessConfig
   store: StoreConfig
   limits: LimitsConfig
   devices: DeviceEntry[]
@@ -34,6 +35,7 @@ export function rootSchema(checks: Checks): Schema<Root> {
       name: v.optional(levels('Larder'), DEFAULT_NAME),
       data_dir: v.optional(text({ example: './larder-data' }), './larder-data'),
       listeners: v.optional(list(listener(), { example: LISTENER_EXAMPLE }), [LISTENER_EXAMPLE]),
+      access: v.optional(access(), {}),
       store: v.optional(store(), {}),
       limits: v.optional(limits(), {}),
       devices: v.optional(deviceList(), []),
@@ -55,6 +57,19 @@ function listener(): Schema<Address> {
     v.transform(entry => entry.url),
   )
   return v.lazy(input => (isMap(input) ? inMap : url)) as Schema<Address>
+}
+
+function access(): Schema<AccessConfig> {
+  return v.pipe(
+    map(
+      {
+        password_file: v.optional(text({ example: 'passwords' })),
+        allow_anonymous: v.optional(flag(), false),
+      },
+      { example: 'password_file: passwords' },
+    ),
+    v.transform(({ passwordFile, allowAnonymous }) => ({ passwordFile, allowAnonymous })),
+  )
 }
 
 function store(): Schema<StoreConfig> {
@@ -79,6 +94,7 @@ function limits(): Schema<LimitsConfig> {
       connect_timeout: v.optional(duration({ min: 100, max: 3_600_000, example: '10s' }), '10s'),
       max_keepalive: v.optional(duration({ min: 0, max: 65_535_000, example: '10m', seconds: true }), 0),
       max_topic_levels: v.optional(whole({ min: 1, max: 65_535, example: 200 }), 200),
+      check_payload_format: v.optional(flag(), false),
       max_connections: v.optional(whole({ min: 1, max: 1_000_000, example: 10_000 }), 10_000),
     },
     { example: 'max_packet_size: 2MiB' },

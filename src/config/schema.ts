@@ -11,6 +11,7 @@ export interface Config {
   /** Absolute path of the folder that the store lives in. */
   dataDir: string
   listeners: ListenerConfig[]
+  access: AccessConfig
   store: StoreConfig
   limits: LimitsConfig
   devices: DeviceConfig[]
@@ -27,6 +28,13 @@ export interface ListenerConfig {
   port: number
   /** WebSocket only: the path that is answered. Absent, every path is. */
   path?: string
+}
+
+export interface AccessConfig {
+  /** Absolute path; undefined lets everybody in. */
+  passwordFile: string | undefined
+  /** With a password file: whether a client without a user name may come in. */
+  allowAnonymous: boolean
 }
 
 export interface StoreConfig {
@@ -53,6 +61,8 @@ export interface LimitsConfig {
   /** ms; a client that asks for a longer keepalive, or none, is refused. 0 = no limit. */
   maxKeepalive: number
   maxTopicLevels: number
+  /** MQTT 5: refuse a payload that is said to be UTF-8 and is not. */
+  checkPayloadFormat: boolean
   maxConnections: number
 }
 

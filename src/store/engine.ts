@@ -305,6 +305,11 @@ export class Engine implements QueueEngine, QueueStore {
     this.#committer.write({ type: 'put', key: queueKey(queue.session, index), value }, 'now', { done })
   }
 
+  nextRelease(): number {
+    // Any number that only grows, also over a restart: those of messages do.
+    return this.#sessions.nextMessage(this.#reserve)
+  }
+
   sent(queue: LevelQueue): void {
     this.#committer.write(null, 'lazy', { queue })
   }

@@ -91,7 +91,7 @@ export class Ref implements Delivery {
   readonly isShared: boolean
   /** Packet identifier given through aedes' contract; undefined when it follows from the index. */
   packetId: number | undefined = undefined
-  released = false
+  released: number | undefined = undefined
   removed = false
 
   constructor(entry: Entry, queue: LevelQueue, index: number, options: RefOptions) {

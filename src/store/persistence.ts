@@ -205,7 +205,7 @@ export class LevelPersistence implements Persistence {
         : found.message.brokerId === packet.brokerId && found.message.brokerCounter === packet.brokerCounter,
     )
     if (ref === undefined) throw new Error('no such packet')
-    if (isPubrel) ref.released = true
+    if (isPubrel) ref.released = engine.nextRelease()
     else ref.packetId = packet.messageId
     engine.rewrite(ref, () => {})
     await committer.durable()
@@ -310,7 +310,7 @@ function messageOf(packet: ContractPacket): Message {
 
 /** A reference as aedes' contract streams it: the message, or the PUBREL that is owed for it. */
 function packetOf(ref: Ref): object {
-  if (ref.released) return { cmd: 'pubrel', messageId: ref.packetId }
+  if (ref.released !== undefined) return { cmd: 'pubrel', messageId: ref.packetId }
   return contractPacket(ref.message, ref.packetId)
 }
 

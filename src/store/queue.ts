@@ -23,6 +23,8 @@ export interface QueueStore {
   erase(ref: Ref): void
   /** Writes a reference again: it was released or given a packet identifier. `done` when that is durable. */
   rewrite(ref: Ref, done: () => void): void
+  /** A number for a PUBREC, larger than those of all before it. */
+  nextRelease(): number
   /** A durable message is being sent: that it may have been should be on record. */
   sent(queue: LevelQueue): void
   /** A session has gone: what it has not acknowledged should be on disk soon. */
@@ -216,15 +218,22 @@ export class LevelQueue implements SessionQueue {
     this.#trim()
   }
 
+  assign(delivery: Delivery, packetId: number, done: () => void): void {
+    const ref = delivery as Ref
+    ref.packetId = packetId
+    this.#record(ref, done)
+  }
+
   release(delivery: Delivery, done: () => void): void {
     const ref = delivery as Ref
-    ref.released = true
-    if (ref.entry.state === PENDING) {
-      // Its first write will say so.
-      done()
-      return
-    }
-    this.#store.rewrite(ref, done)
+    ref.released = this.#store.nextRelease()
+    this.#record(ref, done)
+  }
+
+  /** Writes what changed of a reference. If it is not durable yet, its first write will say so. */
+  #record(ref: Ref, done: () => void): void {
+    if (ref.entry.state === PENDING) done()
+    else this.#store.rewrite(ref, done)
   }
 
   /** The store calls this when messages of this queue became durable. */

@@ -18,7 +18,8 @@ export interface Reference {
   retain: boolean
   subscriptionIdentifiers: readonly number[] | undefined
   isShared: boolean
-  released: boolean
+  /** Number of its PUBREC; undefined before that. */
+  released: number | undefined
   /** Bytes of topic, payload and properties: a page of the queue is cut by it before the bodies are read. */
   size: number
   /** Packet identifier given from outside through aedes' contract; undefined when it follows from the index. */
@@ -52,32 +53,42 @@ const FLAG_BROKER = 0b0100_0000
 const FLAG_TEXT = 0b1000_0000
 
 export function encodeReference(reference: Reference): Buffer {
-  const { packetId, subscriptionIdentifiers: identifiers = [] } = reference
+  const { packetId, released, subscriptionIdentifiers: identifiers = [] } = reference
   const named = packetId !== undefined
-  const value = Buffer.allocUnsafe(REFERENCE_LENGTH + (named ? 2 : 0) + 4 * identifiers.length)
+  const releasedLength = released === undefined ? 0 : 6
+  const value = Buffer.allocUnsafe(REFERENCE_LENGTH + (named ? 2 : 0) + releasedLength + 4 * identifiers.length)
   value.writeUIntBE(reference.message, 0, 6)
   value[6] =
     reference.qos |
     (reference.retain ? FLAG_RETAIN : 0) |
     (identifiers.length > 0 ? FLAG_IDENTIFIERS : 0) |
-    (reference.released ? FLAG_RELEASED : 0) |
+    (released === undefined ? 0 : FLAG_RELEASED) |
     (named ? FLAG_PACKET_ID : 0) |
     (reference.isShared ? FLAG_SHARED : 0)
   let at = value.writeUIntBE(reference.size, 7, 6)
   if (named) at = value.writeUInt16BE(packetId, at)
+  if (released !== undefined) at = value.writeUIntBE(released, at, 6)
   for (const identifier of identifiers) at = value.writeUInt32BE(identifier, at)
   return value
 }
 
 export function decodeReference(value: Buffer): Reference {
   const flags = value.readUInt8(6)
-  const isNamed = (flags & FLAG_PACKET_ID) !== 0
+  let at = REFERENCE_LENGTH
+  let packetId: number | undefined
+  if ((flags & FLAG_PACKET_ID) !== 0) {
+    packetId = value.readUInt16BE(at)
+    at += 2
+  }
+  let released: number | undefined
+  if ((flags & FLAG_RELEASED) !== 0) {
+    released = value.readUIntBE(at, 6)
+    at += 6
+  }
   let identifiers: number[] | undefined
   if ((flags & FLAG_IDENTIFIERS) !== 0) {
     identifiers = []
-    for (let at = REFERENCE_LENGTH + (isNamed ? 2 : 0); at < value.length; at += 4) {
-      identifiers.push(value.readUInt32BE(at))
-    }
+    for (; at < value.length; at += 4) identifiers.push(value.readUInt32BE(at))
   }
   return {
     message: value.readUIntBE(0, 6),
@@ -85,9 +96,9 @@ export function decodeReference(value: Buffer): Reference {
     retain: (flags & FLAG_RETAIN) !== 0,
     subscriptionIdentifiers: identifiers,
     isShared: (flags & FLAG_SHARED) !== 0,
-    released: (flags & FLAG_RELEASED) !== 0,
+    released,
     size: value.readUIntBE(7, 6),
-    packetId: isNamed ? value.readUInt16BE(REFERENCE_LENGTH) : undefined,
+    packetId,
   }
 }
 

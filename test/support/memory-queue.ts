@@ -73,7 +73,8 @@ export class MemoryQueue implements SessionQueue {
       retain: false,
       subscriptionIdentifiers: undefined,
       isShared: false,
-      released: false,
+      released: undefined,
+      packetId: undefined,
     } as const
     return { index, message, dup, ...fixed }
   }
@@ -84,6 +85,10 @@ export class MemoryQueue implements SessionQueue {
     this.#waiting.delete(delivery.index)
     this.#taken.delete(delivery.index)
     this.removed.push(message)
+  }
+
+  assign(): void {
+    throw new Error('a bridge has identifiers of its own')
   }
 
   release(): void {

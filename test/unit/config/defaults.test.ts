@@ -8,6 +8,7 @@ const DEFAULTS = {
   name: 'Larder',
   dataDir: '/home/owner/larder-data',
   listeners: [{ protocol: 'mqtt', host: '127.0.0.1', port: 1883 }],
+  access: { passwordFile: undefined, allowAnonymous: false },
   store: { durability: 'ack', commitDelay: 10, retainedInterval: 300_000 },
   limits: {
     maxPacketSize: 2_097_152,
@@ -18,6 +19,7 @@ const DEFAULTS = {
     connectTimeout: 10_000,
     maxKeepalive: 0,
     maxTopicLevels: 200,
+    checkPayloadFormat: false,
     maxConnections: 10_000,
   },
   devices: [],
