@@ -144,8 +144,10 @@ export class Session {
     this.#isRegistered = true
   }
 
+  /** Sends the packet, unless it is larger than the client takes [MQTT-3.1.2-24]. */
   sendControl(packet: ServerPacket): void {
-    this.outbox.packet(encodeControl(packet, this.version ?? 4, this.terms.maximumPacketSize))
+    const bytes = encodeControl(packet, this.version ?? 4, this.terms.maximumPacketSize)
+    if (bytes.length <= this.terms.maximumPacketSize) this.outbox.packet(bytes)
   }
 
   /** Serves a message that did not come through the session's queue in the store. */
