@@ -31,8 +31,6 @@ const WITHOUT_PORTS = new Set(['kernel', 'mqtt', 'cli'])
 /** Which folder owns a package. `src/` itself is main.ts and index.ts, which join the parts and need none. */
 const OWNERS: Readonly<Record<string, string>> = {
   aedes: 'src/broker',
-  'aedes-packet': 'src/broker',
-  'mqtt-packet': 'src/mqtt',
   level: 'src/store',
   'classic-level': 'src/store',
   'abstract-level': 'src/store',
