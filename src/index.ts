@@ -5,11 +5,14 @@ import { cronFault } from './devices/cron.ts'
 import { LarderError } from './kernel/errors.ts'
 import { Gateway, type GatewayDependencies } from './main.ts'
 
+export { scramEntry } from './access/credentials.ts'
+export type { Conversation, EnhancedAuthentication, Step } from './access/ports.ts'
 export type { Hooks } from './broker/aedes.ts'
 export type { GpioDriver, GpioLine, GpioLineSettings, Reading, Source, SourceEvents, Value } from './devices/ports.ts'
 export { LarderError } from './kernel/errors.ts'
 export { type Log, silentLog } from './kernel/log.ts'
 export type { AddedDevice, Gateway, GatewayDependencies, PublishOptions } from './main.ts'
+export type { Properties } from './mqtt/properties.ts'
 
 /**
  * A gateway with the given settings: the keys of `larder.yaml`, as plain data.
