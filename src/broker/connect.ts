@@ -163,6 +163,8 @@ async function authenticate(session: Session, packet: ConnectPacket, answer: Pro
 async function openSession(session: Session): Promise<boolean> {
   const { hub, id, terms } = session
   const { queues } = hub.persistence
+  await hub.ending(id)
+  if (session.closed) return false
   // [MQTT-3.1.2-6]; MQTT 5: [MQTT-3.1.2-4]
   if (session.clean && queues.find(id) !== undefined) await hub.discard(id)
   const isKnown = queues.find(id) !== undefined
@@ -171,9 +173,14 @@ async function openSession(session: Session): Promise<boolean> {
     return false
   }
   // [MQTT-3.1.2-4] [MQTT-3.1.2-5]; MQTT 5: [MQTT-3.1.2-5] [MQTT-3.1.2-6]
-  session.queue = await queues.open(id)
+  const opening = queues.open(id)
   const { sessionExpiryInterval: interval } = terms
   queues.setExpiry(id, { interval: interval === NEVER_EXPIRES ? undefined : interval, leftAt: undefined })
+  session.queue = await opening
+  if (session.closed && hub.clients[id] === undefined && interval !== NEVER_EXPIRES) {
+    // The connection ended meanwhile, and nobody else has taken the session up.
+    hub.departed.add(id, interval * 1000, null)
+  }
   if (isKnown) session.subscribing.restore(await hub.persistence.subscriptionsByClient(session))
   return isKnown
 }

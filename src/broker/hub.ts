@@ -15,7 +15,7 @@ import type { Log } from '../kernel/log.ts'
 import { Message } from '../mqtt/message.ts'
 import { TopicCache } from '../mqtt/publish.ts'
 import { encodeForwarded } from '../mqtt/publish-properties.ts'
-import { splitShare, topicFilterFault, topicNameFault } from '../mqtt/topics.ts'
+import { topicFilterFault, topicNameFault } from '../mqtt/topics.ts'
 import { AedesBase, type Hooks, type PublishRequest } from './aedes.ts'
 import { DepartedSessions } from './departed.ts'
 import { LocalEmitter } from './emitter.ts'
@@ -64,6 +64,8 @@ export class Hub extends AedesBase {
   readonly departed: DepartedSessions
   readonly enhancedAuthentication: EnhancedAuthentication | null
   readonly #hasForwardHook: boolean
+  /** Sessions that are being ended. */
+  readonly #ending = new Map<string, Promise<void>>()
 
   constructor(deps: HubDependencies) {
     super({
@@ -107,16 +109,31 @@ export class Hub extends AedesBase {
     await new Promise<void>(resolve => this.close(resolve))
   }
 
-  /** Ends a session that has no connection. What it had of shared subscriptions goes to other members. */
-  async discard(clientId: string): Promise<void> {
+  /**
+   * Ends a session that has no connection. What it had of shared subscriptions goes to other members. Until the
+   * promise resolves, nobody may open the session anew: see `ending`.
+   */
+  discard(clientId: string): Promise<void> {
+    const ending = this.#discard(clientId).finally(() => {
+      if (this.#ending.get(clientId) === ending) this.#ending.delete(clientId)
+    })
+    this.#ending.set(clientId, ending)
+    return ending
+  }
+
+  /** Resolves when the session of this client is not about to end. */
+  async ending(clientId: string): Promise<void> {
+    await this.#ending.get(clientId)
+  }
+
+  async #discard(clientId: string): Promise<void> {
     const { persistence, shared } = this
-    const filters = (await persistence.subscriptionsByClient({ id: clientId })).map(({ topic }) => topic)
-    const sharedFilters = filters.filter(filter => splitShare(filter) !== undefined)
-    for (const filter of sharedFilters) shared.remove(clientId, filter)
-    const queue = sharedFilters.length === 0 ? undefined : persistence.queues.find(clientId)
+    const filters = shared.filtersOf(clientId)
+    for (const filter of filters) shared.remove(clientId, filter)
+    const queue = filters.length === 0 ? undefined : persistence.queues.find(clientId)
     if (queue !== undefined) {
       for await (const delivery of queue.all()) {
-        if (delivery.isShared && delivery.qos === 1) shared.handOn(clientId, sharedFilters, delivery, ignore)
+        if (delivery.isShared && delivery.qos === 1) shared.handOn(clientId, filters, delivery, ignore)
       }
     }
     await persistence.queues.discard(clientId)

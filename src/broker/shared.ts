@@ -67,6 +67,15 @@ export class SharedSubscriptions {
     this.#tree.remove(group.filter, group)
   }
 
+  /** The shared subscriptions that a session has. */
+  filtersOf(clientId: string): string[] {
+    const filters: string[] = []
+    for (const [filter, { members }] of this.#groups) {
+      if (members.some(member => member.clientId === clientId)) filters.push(filter)
+    }
+    return filters
+  }
+
   /** One member of each group that matches. */
   pick(message: Message): Picked {
     if (this.#groups.size === 0) return NOBODY

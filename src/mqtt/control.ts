@@ -55,8 +55,8 @@ export function decodeControl(
   switch (frame[0]! >> 4) {
     case PacketType.CONNECT: {
       const packet = decodeConnect(frame, body, protocolVersions, maxUserProperties)
-      // [MQTT-1.5.5-1] Of a packet that comes later, FrameReader sees to it.
-      if (packet.protocolVersion === 5 && body > 2 && frame[body - 1] === 0) {
+      // [MQTT-1.5.5-1] A last byte of 0 adds nothing. With later packets, FrameReader sees to it.
+      if (packet.protocolVersion === 5 && frame[body - 1] === 0) {
         throw new MalformedPacketError('the remaining length takes more bytes than it needs')
       }
       return packet
