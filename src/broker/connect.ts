@@ -9,7 +9,6 @@ import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
 import { TOPIC_ALIAS_MAXIMUM } from './aliases.ts'
 import { willOf } from './ending.ts'
-import { RECEIVE_MAXIMUM } from './limits.ts'
 import { MemoryQueue } from './memory-queue.ts'
 import type { Session } from './session.ts'
 import { askedTerms, fixedTerms, NEVER_EXPIRES } from './terms.ts'
@@ -87,7 +86,7 @@ function decode(session: Session, frame: Buffer): ConnectPacket {
 function announce(session: Session, packet: ConnectPacket): Properties {
   const { requestResponseInformation } = packet.properties
   return {
-    receiveMaximum: RECEIVE_MAXIMUM,
+    receiveMaximum: session.hub.limits.receiveMaximum,
     maximumPacketSize: session.hub.limits.maxPacketSize,
     topicAliasMaximum: TOPIC_ALIAS_MAXIMUM,
     // A client may build response topics below this (§3.2.2.3.15).

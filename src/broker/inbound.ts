@@ -14,7 +14,6 @@ import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
 import { ReceivedAliases } from './aliases.ts'
 import type { Hub } from './hub.ts'
-import { RECEIVE_MAXIMUM } from './limits.ts'
 import type { Outbox } from './outbox.ts'
 import type { Settlement } from './ports.ts'
 import type { Session } from './session.ts'
@@ -61,7 +60,7 @@ export class Inbound {
 
   /** True when so much waits for the disk that the client must wait too. */
   get isFull(): boolean {
-    return this.#owed.length >= RECEIVE_MAXIMUM
+    return this.#owed.length >= this.#hub.limits.receiveMaximum
   }
 
   /**
@@ -122,7 +121,7 @@ export class Inbound {
       owed.shift()
       this.#outbox.ack(next.type, next.packetId, next.reasonCode)
     }
-    if (owed.length < RECEIVE_MAXIMUM / 2) this.#session.readOn()
+    if (owed.length <= this.#hub.limits.receiveMaximum / 2) this.#session.readOn()
   }
 
   #complete(packetId: number, reasonCode: number): void {
@@ -131,16 +130,17 @@ export class Inbound {
 
   /** [MQTT-3.3.4-7] What the gateway announced is what it holds clients to. */
   #checkReceiveMaximum(): void {
+    const { receiveMaximum } = this.#hub.limits
     const received = this.#ids()
     let count = this.#owed.length + received.size
     // A QoS 2 message whose PUBREC is owed is counted in both.
     for (const owed of this.#owed) {
-      if (count < RECEIVE_MAXIMUM) return
+      if (count < receiveMaximum) return
       if (owed.type === PacketType.PUBREC && received.has(owed.packetId)) count--
     }
-    if (count < RECEIVE_MAXIMUM) return
+    if (count < receiveMaximum) return
     throw new MalformedPacketError(
-      `more than ${RECEIVE_MAXIMUM} messages are not acknowledged`,
+      `more than ${receiveMaximum} messages are not acknowledged`,
       ReasonCode.RECEIVE_MAXIMUM_EXCEEDED,
     )
   }

@@ -4,6 +4,11 @@ export interface Limits {
   maxPacketSize: number
   /** Messages of QoS 1 and 2 sent to one client and not acknowledged by it. */
   maxInflight: number
+  /**
+   * Messages of QoS 1 and 2 that one client may have sent without our acknowledgement. MQTT 5 clients are told
+   * and held to it (Receive Maximum); the socket of an older one is not read beyond: the disk sets the pace.
+   */
+  receiveMaximum: number
   /** Messages that wait for one session. Beyond, the oldest goes. */
   maxQueuedMessages: number
   /** Bytes of topics and payloads that wait for one session. Beyond, the oldest goes. */
@@ -21,12 +26,6 @@ export interface Limits {
 
 /** Largest packet taken before CONNECT: a client identifier, a will and credentials fit; a flood of strangers stays small. */
 export const MAX_CONNECT_PACKET = 256 * 1024
-
-/**
- * Messages of QoS 1 and 2 that one client may have sent without our acknowledgement. MQTT 5 clients are told
- * and held to it (Receive Maximum); the socket of an older one is not read beyond: the disk sets the pace.
- */
-export const RECEIVE_MAXIMUM = 2_000
 
 /** Bytes waiting in one socket beyond which no queue is emptied into it. */
 export const SEND_HIGH_WATER = 256 * 1024

@@ -63,29 +63,28 @@ export class Subscribing {
     const allowed = answers.filter(subscription => subscription !== null)
     const isNew = allowed.map(({ topic }) => !this.#subscriptions.has(topic))
     for (const subscription of allowed) this.#set(subscription)
-    const durable =
-      this.#session.queue === null || allowed.length === 0
-        ? undefined
-        : this.#hub.persistence.addSubscriptions(this.#session, allowed)
-    // The subscriptions are in force: what else the client sent may be read while they become durable.
-    this.#session.resume()
-    await durable
-    if (this.#session.closed) return
+    if (this.#session.queue !== null && allowed.length > 0) {
+      const durable = this.#hub.persistence.addSubscriptions(this.#session, allowed)
+      // The subscriptions are in force: what else the client sent may be read while they become durable.
+      this.#session.resume()
+      await durable
+      if (this.#session.closed) return
+    }
     // [MQTT-3.8.4-4] [MQTT-3.8.4-5]
     const refusal = this.#session.version === 5 ? ReasonCode.NOT_AUTHORIZED : ReasonCode.UNSPECIFIED_ERROR
     const granted = answers.map(subscription => subscription?.qos ?? refusal)
     this.#session.sendControl({ cmd: 'suback', messageId: packet.messageId, granted })
     this.#hub.emit('subscribe', allowed, this.#session)
     for (const [i, subscription] of allowed.entries()) this.#sendRetained(subscription, isNew[i] === true)
+    this.#session.resume()
   }
 
   async unsubscribe(packet: UnsubscribePacket): Promise<void> {
     const filters = packet.unsubscriptions
     for (const filter of filters) this.#checkFilter(filter)
     const granted = filters.map(filter =>
-      this.#subscriptions.has(filter) ? ReasonCode.SUCCESS : ReasonCode.NO_SUBSCRIPTION_EXISTED,
+      this.#delete(filter) ? ReasonCode.SUCCESS : ReasonCode.NO_SUBSCRIPTION_EXISTED,
     )
-    for (const filter of filters) this.#delete(filter)
     if (this.#session.queue !== null) await this.#hub.persistence.removeSubscriptions(this.#session, filters)
     if (this.#session.closed) return
     // [MQTT-3.10.4-5]
@@ -146,10 +145,12 @@ export class Subscribing {
     }
   }
 
-  #delete(filter: string): void {
-    if (!this.#subscriptions.delete(filter)) return
+  /** False when there was no such subscription. */
+  #delete(filter: string): boolean {
+    if (!this.#subscriptions.delete(filter)) return false
     this.#grants.clear()
     this.#hub.shared.remove(this.#session.id, filter)
     this.#hub.mq.removeListener(filter, this.#listener)
+    return true
   }
 }

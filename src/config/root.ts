@@ -88,6 +88,7 @@ function limits(): Schema<LimitsConfig> {
     {
       max_packet_size: v.optional(size({ min: KIB, max: 256 * MIB, example: '2MiB' }), '2MiB'),
       max_inflight: v.optional(whole({ min: 1, max: 65_535, example: 100 }), 100),
+      receive_maximum: v.optional(whole({ min: 1, max: 65_535, example: 2_000 }), 2_000),
       max_queued_messages: v.optional(whole({ min: 1, max: 100_000_000, example: 100_000 }), 100_000),
       max_queued_bytes: v.optional(size({ min: KIB, max: 1024 * GIB, example: '256MiB' }), '256MiB'),
       max_unsent: v.optional(size({ min: KIB, max: GIB, example: '4MiB' }), '4MiB'),

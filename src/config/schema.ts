@@ -50,6 +50,8 @@ export interface LimitsConfig {
   maxPacketSize: number
   /** QoS > 0 messages sent and not acknowledged, per session. */
   maxInflight: number
+  /** QoS > 0 messages received and not acknowledged yet, per session. */
+  receiveMaximum: number
   /** QoS > 0 messages waiting, per session. */
   maxQueuedMessages: number
   /** Bytes of QoS > 0 messages waiting, per session. */

@@ -6,14 +6,14 @@ import { flagsFault } from './acks.ts'
 import { type AuthPacket, decodeAuth, encodeAuth } from './auth.ts'
 import { type ConnackPacket, encodeConnack } from './connack.ts'
 import { type ConnectPacket, decodeConnect } from './connect.ts'
-import { type DisconnectPacket, decodeDisconnect, encodeDisconnect } from './disconnect.ts'
+import { type DisconnectPacket, decodeDisconnect, encodeDisconnect, type ServerDisconnectPacket } from './disconnect.ts'
 import { MalformedPacketError } from './malformed.ts'
 import { PacketType, type ProtocolVersion } from './packets.ts'
 import { decodeSubscribe, encodeSuback, type SubackPacket, type SubscribePacket } from './subscribe.ts'
 import { decodeUnsubscribe, encodeUnsuback, type UnsubackPacket, type UnsubscribePacket } from './unsubscribe.ts'
 import { bodyOf, WireReader } from './wire.ts'
 
-export type { ConnectPacket, DisconnectPacket, SubscribePacket, UnsubscribePacket }
+export type { AuthPacket, ConnectPacket, DisconnectPacket, SubscribePacket, UnsubscribePacket }
 
 export interface PingreqPacket {
   cmd: 'pingreq'
@@ -29,7 +29,7 @@ export type ControlPacket =
   | AuthPacket
 
 /** To a client. */
-export type ServerPacket = ConnackPacket | SubackPacket | UnsubackPacket | DisconnectPacket | AuthPacket
+export type ServerPacket = ConnackPacket | SubackPacket | UnsubackPacket | ServerDisconnectPacket | AuthPacket
 
 export interface ControlOptions {
   /** The versions that a CONNECT may ask for. */

@@ -5,11 +5,15 @@ import { encodeProperties, type Properties, readProperties } from './properties.
 import { checkReasonCode, isReasonCodeOf, ReasonCode } from './reason-codes.ts'
 import { encodePacket, WireReader } from './wire.ts'
 
-export interface DisconnectPacket {
+export interface ServerDisconnectPacket {
   cmd: 'disconnect'
-  /** 0 before MQTT 5. */
   reasonCode: number
   properties?: Properties | undefined
+}
+
+/** Of a client. Before MQTT 5 its reason code is 0. */
+export interface DisconnectPacket extends ServerDisconnectPacket {
+  properties: Properties
 }
 
 /** Decodes the DISCONNECT whose variable header begins at `body`. Throws as `decodeControl` does. */
@@ -18,7 +22,7 @@ export function decodeDisconnect(
   body: number,
   protocolVersion: ProtocolVersion,
   maxUserProperties?: number,
-): DisconnectPacket & { properties: Properties } {
+): DisconnectPacket {
   const reader = new WireReader('DISCONNECT', frame, body, frame.length)
   let reasonCode: number = ReasonCode.NORMAL_DISCONNECTION
   let properties: Properties = {}
@@ -34,7 +38,7 @@ export function decodeDisconnect(
 }
 
 /** A DISCONNECT of MQTT 5. Throws RangeError for a reason code that it cannot have. */
-export function encodeDisconnect(packet: DisconnectPacket): Buffer {
+export function encodeDisconnect(packet: ServerDisconnectPacket): Buffer {
   return encodeReason(PacketType.DISCONNECT, packet.reasonCode, packet.properties)
 }
 

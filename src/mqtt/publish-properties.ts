@@ -199,7 +199,6 @@ export function sentPropertiesLength(sent: SentProperties): number {
 /** Writes the properties, of `length` bytes, behind their length into `target` from `at` on and returns the offset after them. */
 export function writeSentProperties(target: Buffer, at: number, sent: SentProperties, length: number): number {
   at = writeVariable(target, at, length)
-  if (length === 0) return at
   if (sent.topicAlias > 0) {
     target[at++] = PropertyId.TOPIC_ALIAS
     target[at++] = sent.topicAlias >> 8

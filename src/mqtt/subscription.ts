@@ -52,9 +52,8 @@ function merge(matching: readonly Subscription[]): Grant {
     if (subscription.rap === true) rap = true
     if (subscription.subscriptionIdentifier !== undefined) {
       identifiers ??= []
-      if (!identifiers.includes(subscription.subscriptionIdentifier)) {
-        identifiers.push(subscription.subscriptionIdentifier)
-      }
+      // The same one may be there several times (§3.3.4).
+      identifiers.push(subscription.subscriptionIdentifier)
     }
   }
   return { qos, rap, subscriptionIdentifiers: identifiers }

@@ -13,6 +13,7 @@ const DEFAULTS = {
   limits: {
     maxPacketSize: 2_097_152,
     maxInflight: 100,
+    receiveMaximum: 2000,
     maxQueuedMessages: 100_000,
     maxQueuedBytes: 268_435_456,
     maxUnsent: 4_194_304,
