@@ -214,7 +214,8 @@ export class Committer {
     this.#operations = []
     this.#touched = new Set()
     this.#sync = false
-    this.#urgency = 'lazy'
+    // Younger messages stay, and must ripen.
+    this.#urgency = this.#entries.length > 0 ? 'soon' : 'lazy'
 
     const batch = operations.slice()
     const written: Entry[] = []
