@@ -35,7 +35,7 @@ export interface ConnectPacket {
 
 type Protocol = Pick<ConnectPacket, 'protocolId' | 'protocolVersion' | 'isBridge'>
 
-const ALL_VERSIONS: readonly ProtocolVersion[] = [3, 4, 5]
+export const ALL_VERSIONS: readonly ProtocolVersion[] = [3, 4, 5]
 
 const BRIDGE = 0x80
 

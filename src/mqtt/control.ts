@@ -5,7 +5,7 @@
 import { flagsFault } from './acks.ts'
 import { type AuthPacket, decodeAuth, encodeAuth } from './auth.ts'
 import { type ConnackPacket, encodeConnack } from './connack.ts'
-import { type ConnectPacket, decodeConnect } from './connect.ts'
+import { ALL_VERSIONS, type ConnectPacket, decodeConnect } from './connect.ts'
 import { type DisconnectPacket, decodeDisconnect, encodeDisconnect, type ServerDisconnectPacket } from './disconnect.ts'
 import { MalformedPacketError } from './malformed.ts'
 import { PacketType, type ProtocolVersion } from './packets.ts'
@@ -32,7 +32,7 @@ export type ControlPacket =
 export type ServerPacket = ConnackPacket | SubackPacket | UnsubackPacket | ServerDisconnectPacket | AuthPacket
 
 export interface ControlOptions {
-  /** The versions that a CONNECT may ask for. */
+  /** The versions that a CONNECT may ask for; all when absent. */
   protocolVersions?: readonly ProtocolVersion[]
   maxUserProperties?: number
 }
@@ -46,7 +46,7 @@ export interface ControlOptions {
 export function decodeControl(
   frame: Buffer,
   protocolVersion: ProtocolVersion | undefined,
-  { protocolVersions = [3, 4], maxUserProperties }: ControlOptions = {},
+  { protocolVersions = ALL_VERSIONS, maxUserProperties }: ControlOptions = {},
 ): ControlPacket {
   const fault = flagsFault(frame[0] ?? 0, protocolVersion)
   if (fault !== undefined) throw new MalformedPacketError(fault)

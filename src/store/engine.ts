@@ -75,9 +75,9 @@ export class Engine implements QueueEngine, QueueStore {
     settlement: Settlement | null,
     received?: { clientId: string; packetId: number },
   ): void {
-    const isExactlyOnce = message.qos === 2 && (targets.length > 0 || received !== undefined)
     const isRetained = message.retain && message.qos > 0
-    const mustCommit = isExactlyOnce || isRetained
+    // QoS 2 takes its turn with the commits even if nothing is to be written: messages of one publisher keep their order.
+    const mustCommit = message.qos === 2 || isRetained
     if (targets.length === 0 && !mustCommit) {
       settlement?.settled()
       return
