@@ -7,7 +7,7 @@
 import type { Duplex } from 'node:stream'
 import type { Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
-import { decodeAck, decodePacketId, flagsFault, PINGRESP } from '../mqtt/acks.ts'
+import { ackPacketId, decodeAck, flagsFault, PINGRESP } from '../mqtt/acks.ts'
 import {
   type ControlPacket,
   decodeControl,
@@ -119,6 +119,8 @@ export class Session {
   begin(keepalive: number): void {
     this.connected = true
     this.#reader.maxPacketSize = this.hub.limits.maxPacketSize
+    // [MQTT-1.5.5-1]
+    this.#reader.shortestLengths = this.version === 5
     this.#timer?.cancel()
     this.#timer = null
     this.#keepalive = KEEPALIVE_FACTOR * keepalive * 1000
@@ -279,9 +281,7 @@ export class Session {
         this.outbound.acknowledged(type, decodeAck(type, buffer, body, end, version))
         return true
       case PacketType.PUBREL:
-        this.inbound.pubrel(
-          version === 5 ? decodeAck(type, buffer, body, end, 5) & 0xffff : decodePacketId(buffer, body, end),
-        )
+        this.inbound.pubrel(ackPacketId(decodeAck(type, buffer, body, end, version)))
         return true
       default:
         return this.#receiveControl(type, buffer.subarray(start, end))

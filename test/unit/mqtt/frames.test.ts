@@ -104,6 +104,44 @@ describe('FrameReader', () => {
   })
 })
 
+describe('FrameReader for MQTT 5', () => {
+  test.each([
+    ['c08000', 'one byte too many'],
+    ['c080808000', 'three bytes too many'],
+    ['30818000ff', 'one byte too many'],
+  ])('refuses a remaining length that is not the shortest [MQTT-1.5.5-1]: %s, %s', hex => {
+    const bytes = Buffer.from(hex, 'hex')
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const { reader, seen } = setUp()
+      reader.shortestLengths = true
+      let error: unknown
+      try {
+        reader.push(bytes.subarray(0, cut))
+        reader.push(bytes.subarray(cut))
+      } catch (thrown) {
+        error = thrown
+      }
+      expect(error).toMatchObject({ reason: 'the remaining length takes more bytes than it needs', reasonCode: 0x81 })
+      expect([seen.length, reader.buffered]).toEqual([0, 0])
+    }
+  })
+
+  test('takes the shortest, and counts from the next packet on', () => {
+    const { reader, seen } = setUp(1_000_000, () => {
+      reader.shortestLengths = true
+      return true
+    })
+    reader.push(Buffer.from('c08000', 'hex'))
+    for (const size of [0, 1, 127, 128, 16_383, 16_384]) {
+      const packet = packetOf(size)
+      reader.push(packet)
+      for (const byte of packet) reader.push(Buffer.from([byte]))
+    }
+    expect(seen.length).toBe(13)
+    expect(() => reader.push(Buffer.from('c08000', 'hex'))).toThrow(MalformedPacketError)
+  })
+})
+
 describe('FrameReader refuses', () => {
   const FIVE_BYTES = Buffer.from('30808080808000', 'hex')
   test.each([1, 2, 3, 4, 5, 6])('a remaining length of five bytes, cut after %i', cut => {
@@ -117,10 +155,18 @@ describe('FrameReader refuses', () => {
   test.each([1, 2, 3, 4, 5])('a packet larger than the limit as soon as its length is known, cut after %i', cut => {
     const { reader } = setUp(10_000)
     const largest = Buffer.from('30ffffff7f', 'hex')
-    expect(() => {
+    let error: unknown
+    try {
       reader.push(largest.subarray(0, cut))
       reader.push(largest.subarray(cut))
-    }).toThrow('a packet of 268435460 bytes is larger than the limit of 10000')
+    } catch (thrown) {
+      error = thrown
+    }
+    // MQTT 5: [MQTT-3.2.2-15]
+    expect(error).toMatchObject({
+      reason: 'a packet of 268435460 bytes is larger than the limit of 10000',
+      reasonCode: 0x95,
+    })
   })
 
   test('counts the fixed header in, and follows a changed limit from the next packet on', () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { filterMatches, MAX_TOPIC_BYTES, topicFilterFault, topicNameFault } from '../../../src/mqtt/topics.ts'
+import {
+  filterMatches,
+  MAX_TOPIC_BYTES,
+  splitShare,
+  subscriptionFault,
+  topicFilterFault,
+  topicNameFault,
+} from '../../../src/mqtt/topics.ts'
 
 const MAX_LEVELS = 5
 
@@ -55,6 +62,36 @@ const FILTERS: [string, string, string | undefined][] = [
   ['MQTT-1.5.3-1', 'a/\udfff/#', 'surrogates'],
   ['MQTT-4.7.3-3', 'x'.repeat(MAX_TOPIC_BYTES), undefined],
   ['MQTT-4.7.3-3', 'x'.repeat(MAX_TOPIC_BYTES + 1), '65535 bytes'],
+]
+
+/** [clause of MQTT 5, filter of a subscription, share name and topic filter in it, part of the fault or undefined] */
+const SHARES: [string, string, [string, string] | undefined, string | undefined][] = [
+  ['', 'a/b', undefined, undefined],
+  ['', '$share', undefined, undefined],
+  ['', '$shared/a/b', undefined, undefined],
+  ['', '/$share/a/b', undefined, undefined],
+  ['', 'a#', undefined, 'last level'],
+  ['MQTT-4.8.2-1', '$share/g/a/b', ['g', 'a/b'], undefined],
+  ['MQTT-4.8.2-2', '$share/g//finance', ['g', '/finance'], undefined],
+  ['MQTT-4.8.2-2', '$share/g//', ['g', '/'], undefined],
+  ['', '$share/Küche 1/#', ['Küche 1', '#'], undefined],
+  ['', '$share/g/+/x/#', ['g', '+/x/#'], undefined],
+  ['', '$share/g/$SYS/#', ['g', '$SYS/#'], undefined],
+  ['', '$share/$share/$share/a', ['$share', '$share/a'], undefined],
+  ['the levels of the topic filter count', '$share/g/a/b/c/d/e', ['g', 'a/b/c/d/e'], undefined],
+  ['the levels of the topic filter count', '$share/g/a/b/c/d/e/f', ['g', 'a/b/c/d/e/f'], '5 levels'],
+  ['MQTT-4.8.2-1', '$share/', ['', ''], 'share name must not be empty'],
+  ['MQTT-4.8.2-1', '$share//a', ['', 'a'], 'share name must not be empty'],
+  ['MQTT-4.8.2-2', '$share/ab', ['ab', ''], 'filter must not be empty'],
+  ['MQTT-4.8.2-2', '$share/ab/', ['ab', ''], 'filter must not be empty'],
+  ['MQTT-4.8.2-2', '$share/+/a', ['+', 'a'], 'share name must not contain wildcards'],
+  ['MQTT-4.8.2-2', '$share/a+b/a', ['a+b', 'a'], 'share name must not contain wildcards'],
+  ['MQTT-4.8.2-2', '$share/#', ['#', ''], 'share name must not contain wildcards'],
+  ['MQTT-4.8.2-2', '$share/g/a#', ['g', 'a#'], 'last level'],
+  ['MQTT-1.5.4-2', '$share/a\0/b', ['a\0', 'b'], 'U+0000'],
+  ['MQTT-1.5.4-1', '$share/a\ud800/b', ['a\ud800', 'b'], 'surrogates'],
+  ['MQTT-4.7.3-3', `$share/g/${'x'.repeat(MAX_TOPIC_BYTES - 9)}`, undefined, undefined],
+  ['MQTT-4.7.3-3', `$share/g/${'x'.repeat(MAX_TOPIC_BYTES - 8)}`, undefined, '65535 bytes'],
 ]
 
 /** [topic filter, topic names that it matches, topic names that it does not] */
@@ -115,3 +152,13 @@ function expectFault(fault: string | undefined, expected: string | undefined): v
   if (expected === undefined) expect(fault).toBeUndefined()
   else expect(fault).toContain(expected)
 }
+
+describe('shared subscriptions', () => {
+  test.each(SHARES)('%s: %j', (_clause, filter, parts, fault) => {
+    if (filter.length < 100) {
+      expect(splitShare(filter)).toEqual(parts && { group: parts[0], filter: parts[1] })
+    }
+    if (fault === undefined) expect(subscriptionFault(filter, MAX_LEVELS)).toBeUndefined()
+    else expect(subscriptionFault(filter, MAX_LEVELS)).toContain(fault)
+  })
+})
