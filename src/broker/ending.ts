@@ -51,20 +51,28 @@ export function endSession(session: Session): void {
   session.outbound.close()
   queue?.detach()
   if (session.memoryQueue !== null) session.memoryQueue.onReady = null
-  if (!session.connected || hub.closed) return
-  for (const delivery of left) {
-    hub.shared.handOn(session.id, filters, delivery, () => queue?.remove(delivery))
-  }
+  if (!session.connected) return
   if (goesOn) {
     const seconds = interval === NEVER_EXPIRES ? undefined : interval
     const leftAt = seconds === undefined ? undefined : hub.clock.wall()
     hub.persistence.queues.setExpiry(session.id, { interval: seconds, leftAt })
   }
-  const expiry = interval === NEVER_EXPIRES ? Number.POSITIVE_INFINITY : interval * 1000
-  const will = takeWill(session, expiry)
-  if (will !== null || (goesOn && expiry !== Number.POSITIVE_INFINITY)) hub.departed.add(session.id, expiry, will)
+  if (!hub.closed) leaveTo(session, { goesOn, left, filters })
   // [MQTT-3.1.2-23] A session that was taken up by a connection which does not prolong it ends with that.
   if (queue !== null && !goesOn) void hub.discard(session.id)
+}
+
+/** What the end of a connection means to others. At the gateway's own stop there are none. */
+function leaveTo(session: Session, ending: { goesOn: boolean; left: Delivery[]; filters: string[] }): void {
+  const { hub, queue, terms } = session
+  for (const delivery of ending.left) {
+    hub.shared.handOn(session.id, ending.filters, delivery, () => queue?.remove(delivery))
+  }
+  const interval = terms.sessionExpiryInterval
+  const expiry = interval === NEVER_EXPIRES ? Number.POSITIVE_INFINITY : interval * 1000
+  const will = takeWill(session, expiry)
+  const isTimed = ending.goesOn && expiry !== Number.POSITIVE_INFINITY
+  if (will !== null || isTimed) hub.departed.add(session.id, expiry, will)
 }
 
 /**

@@ -93,13 +93,15 @@ export class Hub extends AedesBase {
   override async listen(): Promise<void> {
     await super.listen()
     const { persistence, clock } = this
-    for (const clientId of persistence.queues.clientIds()) {
+    for (const clientId of [...persistence.queues.clientIds()]) {
       for (const subscription of await persistence.subscriptionsByClient({ id: clientId })) {
         this.shared.add(clientId, subscription)
       }
       const { interval, leftAt = clock.wall() } = persistence.queues.expiryOf(clientId)
       if (interval === undefined) continue
-      this.departed.add(clientId, Math.max(0, leftAt + interval * 1000 - clock.wall()), null)
+      const left = leftAt + interval * 1000 - clock.wall()
+      if (left > 0) this.departed.add(clientId, left, null)
+      else await this.discard(clientId)
     }
   }
 

@@ -167,6 +167,7 @@ export class Session {
       this.memoryQueue.push(message, { qos, retain, subscriptionIdentifiers, isShared })
       this.outbound.pump()
     }
+    // What is queued for a session in the store, it finds there.
   }
 
   /** Sends the retained messages that match a new subscription, with RETAIN set [MQTT-3.3.1-8]. */
@@ -348,10 +349,7 @@ export class Session {
   #listen(message: Message): void {
     if (message === this.#lastMessage) return
     this.#lastMessage = message
-    const grants = this.subscribing.grantsFor(message.topic)
-    // What is queued for a session in the store, it finds there.
-    if (this.queue !== null && message.qos > 0 && grants.others.qos > 0) return
-    this.deliver(message, grants, false)
+    this.deliver(message, this.subscribing.grantsFor(message.topic), false)
   }
 
   #flushed(): void {

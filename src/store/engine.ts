@@ -190,7 +190,7 @@ export class Engine implements QueueEngine, QueueStore {
     queue.discard()
     for (const operation of this.#sessions.delete(queue)) this.#committer.write(operation, 'now')
     await this.#committer.durable()
-    void this.purge(queue.session)
+    if (this.#database.status === 'open') void this.purge(queue.session)
   }
 
   /** Records an incoming QoS 2 identifier, with its message where aedes' contract wants that kept. Durable with the next commit. */
