@@ -71,7 +71,13 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   storeWill(session)
   // [MQTT-3.2.2-1] to [MQTT-3.2.2-3]. MQTT 3.1 has no session present flag.
   const isTold = sessionPresent && session.version !== 3
-  session.sendControl({ cmd: 'connack', returnCode: ReasonCode.SUCCESS, sessionPresent: isTold, properties: answer })
+  const connack = {
+    cmd: 'connack',
+    returnCode: ReasonCode.SUCCESS,
+    sessionPresent: isTold,
+    properties: answer,
+  } as const
+  if (!session.sendControl(connack)) throw new Error('the client takes no packet as large as its CONNACK')
   hub.emit('connackSent', { returnCode: ReasonCode.SUCCESS, sessionPresent }, session)
   session.begin(keepalive)
 }

@@ -146,10 +146,12 @@ export class Session {
     this.#isRegistered = true
   }
 
-  /** Sends the packet, unless it is larger than the client takes [MQTT-3.1.2-24]. */
-  sendControl(packet: ServerPacket): void {
+  /** Sends the packet, unless it is larger than the client takes [MQTT-3.1.2-24]: then returns false. */
+  sendControl(packet: ServerPacket): boolean {
     const bytes = encodeControl(packet, this.version ?? 4, this.terms.maximumPacketSize)
-    if (bytes.length <= this.terms.maximumPacketSize) this.outbox.packet(bytes)
+    if (bytes.length > this.terms.maximumPacketSize) return false
+    this.outbox.packet(bytes)
+    return true
   }
 
   /** Serves a message that did not come through the session's queue in the store. */
