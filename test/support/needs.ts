@@ -3,6 +3,7 @@
  * once per run of a file which tests are left out and how to get them back. Use it as
  * `describe.skipIf(!needs('mosquitto'))(...)`. `scripts/test` installs what is named here when it may.
  */
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
@@ -33,6 +34,24 @@ export function needs(binary: string): boolean {
     process.stderr.write(`skipped: tests that need ${binary}, because it is not installed (apt-get install ${pkg})\n`)
   }
   return false
+}
+
+/**
+ * A Python that has `module`, looked for under `path` too. A Python of somebody's own, which may come first
+ * on PATH, does not see Debian's modules; Debian's in /usr/bin does. Undefined, and said once, when there is none.
+ */
+export function pythonWith(module: string, options: { package: string; path?: string }): string | undefined {
+  const env = options.path === undefined ? process.env : { ...process.env, PYTHONPATH: options.path }
+  for (const python of ['python3', '/usr/bin/python3']) {
+    if (spawnSync(python, ['-c', `import ${module}`], { env, stdio: 'ignore' }).status === 0) return python
+  }
+  const what = options.path ?? options.package
+  if (!told.has(what)) {
+    told.add(what)
+    const how = options.path === undefined ? `apt-get install ${options.package}` : 'scripts/test system fetches it'
+    process.stderr.write(`skipped: tests that need ${module} of ${what}, because it is not installed (${how})\n`)
+  }
+  return undefined
 }
 
 function isExecutable(path: string): boolean {

@@ -1,0 +1,198 @@
+/** MQTT 3.1.1, §3.1.2.5 to §3.1.2.7: the will. */
+import {
+  closed,
+  connect,
+  disconnect,
+  drop,
+  expect,
+  nothing,
+  publish,
+  type Row,
+  raw,
+  restart,
+  type Steps,
+  send,
+  subscribe,
+  text,
+  utf8,
+} from '../rig/format.ts'
+
+/** A watcher of all topics of the case, at QoS 2. */
+const watching: readonly Steps[] = [connect('watch'), subscribe('watch', ['~/#', 2])]
+
+export const WILL: readonly Row[] = [
+  {
+    clause: ['MQTT-3.1.2-8', 'MQTT-3.1.2-16', 'MQTT-3.1.2-9'],
+    title: 'a cut line publishes the will, not retained',
+    steps: [
+      watching,
+      connect('a', { will: { topic: '~/will', payload: 'gone' } }),
+      nothing('watch'),
+      drop('a'),
+      expect('watch', raw(0x30, utf8('~/will'), text('gone'))),
+      connect('late'),
+      subscribe('late', '~/#'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-8'],
+    title: 'a connection that the client closes without DISCONNECT publishes the will',
+    steps: [
+      watching,
+      connect('a', { via: 'ws', will: { topic: '~/will', payload: 'gone' } }),
+      drop('a'),
+      expect('watch', { cmd: 'publish', payload: 'gone' }),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-8', 'MQTT-4.8.0-1'],
+    title: 'a broken rule publishes the will',
+    steps: [
+      watching,
+      connect('a', { will: { topic: '~/will', payload: 'gone' } }),
+      send('a', raw(0x36, utf8('~/t'), 0, 1)),
+      closed('a'),
+      expect('watch', { cmd: 'publish', payload: 'gone' }),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-9', 'MQTT-3.1.2-14', 'MQTT-3.1.2-17', 'MQTT-3.3.1-9'],
+    title: 'QoS and retain of the will are honoured',
+    steps: [
+      watching,
+      ...[0, 1, 2].flatMap(qos => [
+        connect(`a${qos}`, { will: { topic: `~/will${qos}`, payload: 'gone', qos, retain: true } }),
+        drop(`a${qos}`),
+        expect('watch', { cmd: 'publish', topic: `~/will${qos}`, payload: 'gone', qos, retain: false }),
+      ]),
+      connect('late'),
+      ...[0, 1, 2].flatMap(qos => [
+        subscribe('late', [`~/will${qos}`, 2]),
+        expect('late', { cmd: 'publish', topic: `~/will${qos}`, payload: 'gone', qos, retain: true }),
+      ]),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-17', 'MQTT-3.3.1-10', 'MQTT-3.3.1-11'],
+    title: 'an empty retained will takes the retained message away',
+    steps: [
+      watching,
+      publish({ topic: '~/will', payload: 'old', retain: true }),
+      expect('watch', { cmd: 'publish', payload: 'old' }),
+      connect('a', { will: { topic: '~/will', payload: '', retain: true } }),
+      drop('a'),
+      expect('watch', { cmd: 'publish', topic: '~/will', payload: '', retain: false }),
+      connect('late'),
+      subscribe('late', '~/#'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-16', 'MQTT-3.3.1-12'],
+    title: 'a will without retain leaves the retained message of its topic alone',
+    steps: [
+      publish({ topic: '~/will', payload: 'old', retain: true }),
+      connect('a', { will: { topic: '~/will', payload: 'gone' } }),
+      drop('a'),
+      connect('late'),
+      subscribe('late', '~/#'),
+      expect('late', { cmd: 'publish', payload: 'old', retain: true }),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-12'],
+    title: 'no will, nothing published',
+    steps: [watching, connect('a'), drop('a'), nothing('watch')],
+  },
+  {
+    clause: ['MQTT-3.1.2-10', 'MQTT-3.14.4-3', 'MQTT-3.1.2-8'],
+    title: 'DISCONNECT takes the will away, for good',
+    steps: [
+      watching,
+      connect('a', { clean: false, will: { topic: '~/will', payload: 'gone' } }),
+      disconnect('a'),
+      nothing('watch'),
+      connect('a', { clean: false }),
+      drop('a'),
+      nothing('watch'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.14.4-3'],
+    title: 'DISCONNECT in the same write as what comes before it ends the connection, without a will',
+    steps: [
+      watching,
+      connect('a', { will: { topic: '~/will', payload: 'gone' } }),
+      send('a', [{ cmd: 'publish', topic: '~/last', payload: 'x' }, 'e0 00']),
+      closed('a'),
+      expect('watch', { cmd: 'publish', topic: '~/last' }),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-10'],
+    title: 'a will that was published is not published again, at the next end or at a restart',
+    broker: 'own',
+    steps: [
+      watching,
+      connect('a', { clean: false, will: { topic: '~/will', payload: 'gone' } }),
+      drop('a'),
+      expect('watch', { cmd: 'publish', payload: 'gone' }),
+      connect('a', { clean: false }),
+      drop('a'),
+      nothing('watch'),
+      restart('stop'),
+      connect('watch', { clean: false }),
+      subscribe('watch', '~/#'),
+      connect('a', { clean: false }),
+      disconnect('a'),
+      nothing('watch'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-8', 'MQTT-3.1.2-10'],
+    title: 'a client that comes back with another will has only that one',
+    steps: [
+      watching,
+      connect('a', { will: { topic: '~/first', payload: '1' } }),
+      connect('b', { clientId: '~a', will: { topic: '~/second', payload: '2' } }),
+      closed('a'),
+      expect('watch', { cmd: 'publish', topic: '~/first' }),
+      drop('b'),
+      expect('watch', { cmd: 'publish', topic: '~/second' }),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-8', 'MQTT-3.1.2-9'],
+    title: 'a will may be empty, or as long as its field allows',
+    steps: [
+      watching,
+      connect('a', { will: { topic: '~/empty', payload: '' } }),
+      drop('a'),
+      expect('watch', { cmd: 'publish', topic: '~/empty', payload: '' }),
+      connect('b', { will: { topic: '~/long', payload: Buffer.alloc(65_535, 0xff) } }),
+      drop('b'),
+      expect('watch', { cmd: 'publish', topic: '~/long', payload: Buffer.alloc(65_535, 0xff) }),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.2-8', 'MQTT-3.1.2-5'],
+    title: 'a will of QoS 1 waits for a subscriber who is away',
+    steps: [
+      connect('s', { clean: false }),
+      subscribe('s', ['~/will', 1]),
+      disconnect('s'),
+      connect('a', { will: { topic: '~/will', payload: 'gone', qos: 1 } }),
+      drop('a'),
+      connect('s', { clean: false, acks: true }),
+      expect('s', { cmd: 'publish', payload: 'gone', qos: 1 }),
+    ],
+  },
+  {
+    clause: ['MQTT-3.1.3-10', 'MQTT-4.7.1-1', 'MQTT-4.7.3-1'],
+    title: 'a will topic that is no topic name closes the connection',
+    steps: ['~/+', '~/#', ''].flatMap((topic, index) => [
+      { do: 'open', on: `a${index}`, options: {} } as const,
+      send(`a${index}`, raw(0x10, utf8('MQTT'), 4, 6, 0, 0, utf8('~a'), utf8(topic), utf8('x'))),
+      closed(`a${index}`),
+    ]),
+  },
+]

@@ -1,0 +1,366 @@
+/** MQTT 5, §3.8 to §3.11: SUBSCRIBE, UNSUBSCRIBE and their answers. */
+import {
+  connect,
+  disconnect,
+  drop,
+  expect,
+  id,
+  nothing,
+  props,
+  publish,
+  type Row,
+  raw,
+  send,
+  subscribe,
+  unordered,
+  utf8,
+} from '../rig/format.ts'
+import { MALFORMED, PROTOCOL_ERROR, refuses } from './bytes.ts'
+
+const lasts = { properties: { sessionExpiryInterval: 60 } }
+const SHARED_TOO = ['~/t', '$share/g/~/t']
+const unsubscribe = (on: string, messageId: number, ...unsubscriptions: string[]) =>
+  send(on, { cmd: 'unsubscribe', messageId, unsubscriptions })
+
+/** Filters in which a wildcard is not a level of its own, or `#` not the last. */
+const NOT_FILTERS = ['~/t#', '~/#/t', '#/~', '##', '~/##', '~+', '~/t+', '+~', '~/+t/x', '~/++', '#+']
+
+export const SUBSCRIBE: readonly Row[] = [
+  {
+    clause: [
+      'MQTT-3.8.4-1',
+      'MQTT-3.8.4-2',
+      'MQTT-3.8.4-6',
+      'MQTT-3.8.4-7',
+      'MQTT-3.9.3-1',
+      'MQTT-3.9.3-2',
+      'MQTT-2.2.1-6',
+    ],
+    title: 'SUBSCRIBE is answered by one SUBACK, with its identifier and a code for each filter, in their order',
+    steps: [
+      connect('a'),
+      send('a', raw(0x82, 0xff, 0xfe, props(), utf8('~/a'), 2, utf8('~/b/+'), 0, utf8('~/c/#'), 1, utf8('~/d'), 2)),
+      expect('a', raw(0x90, 0xff, 0xfe, props(), 2, 0, 1, 2)),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.8.4-5', 'MQTT-3.8.4-6', 'MQTT-3.3.1-9', 'MQTT-3.8.4-3'],
+    title: 'a SUBSCRIBE of many filters is like many SUBSCRIBEs: the same filter twice too',
+    steps: [
+      publish({ topic: '~/r', payload: 'r', qos: 2, retain: true }),
+      connect('a'),
+      send('a', raw(0x82, 0, 1, props(), utf8('~/r'), 0, utf8('~/t'), 2, utf8('~/r'), 1)),
+      expect('a', raw(0x90, 0, 1, props(), 0, 2, 1)),
+      expect('a', { cmd: 'publish', payload: 'r', qos: 0, retain: true }),
+      expect('a', { cmd: 'publish', payload: 'r', qos: 1, retain: true }),
+      publish({ topic: '~/r', payload: 'x', qos: 2 }),
+      expect('a', { cmd: 'publish', payload: 'x', qos: 1 }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.8.4-5', 'MQTT-3.8.4-6'],
+    title: 'a hundred filters have a hundred codes',
+    steps: [
+      connect('a'),
+      send(
+        'a',
+        raw(
+          0x82,
+          0,
+          1,
+          props(),
+          ...Array.from({ length: 100 }, (_, index) => [utf8(`~/${index}`), index % 3] as const).flat(),
+        ),
+      ),
+      expect('a', { cmd: 'suback', messageId: 1, granted: Array.from({ length: 100 }, (_, index) => index % 3) }),
+      publish({ topic: '~/99', payload: 'x' }),
+      expect('a', { cmd: 'publish', payload: 'x' }),
+    ],
+  },
+  {
+    clause: ['PE-3.8.3-1', 'MQTT-3.8.3-2'],
+    title: 'SUBSCRIBE without a filter is a Protocol Error',
+    mosquittoDiffers: 'it calls it malformed',
+    steps: refuses(PROTOCOL_ERROR, raw(0x82, 0, 1, props()), raw(0x82, 0, 1, props('0b 01'))),
+  },
+  {
+    clause: ['MQTT-3.8.3-2', 'MQTT-4.13.1-1'],
+    title: 'a filter without its options is malformed',
+    steps: refuses(
+      MALFORMED,
+      raw(0x82, 0, 1, props(), utf8('~/t')),
+      raw(0x82, 0, 1, props(), utf8('~/t'), 0, utf8('~/u')),
+    ),
+  },
+  {
+    clause: ['PE-3.8.3.1-1'],
+    title: 'a subscription with QoS 3 is a Protocol Error',
+    mosquittoDiffers: 'it calls it malformed',
+    steps: refuses(PROTOCOL_ERROR, ...SHARED_TOO.map(filter => raw(0x82, 0, 1, props(), utf8(filter), 3))),
+  },
+  {
+    clause: ['PE-3.8.3.1-2'],
+    title: 'a subscription with Retain Handling 3 is a Protocol Error',
+    mosquittoDiffers: 'it calls it malformed',
+    steps: refuses(PROTOCOL_ERROR, ...SHARED_TOO.map(filter => raw(0x82, 0, 1, props(), utf8(filter), 0x30))),
+  },
+  {
+    clause: ['MQTT-3.8.3-5'],
+    title: 'reserved bits of the subscription options make SUBSCRIBE malformed',
+    steps: refuses(
+      MALFORMED,
+      ...[0x40, 0x80, 0xc1].map(options => raw(0x82, 0, 1, props(), utf8('~/t'), options)),
+      raw(0x82, 0, 1, props(), utf8('~/t'), 0, utf8('~/u'), 0x80),
+    ),
+  },
+  {
+    clause: ['MQTT-3.8.3-4'],
+    title: 'no local on a shared subscription is a Protocol Error',
+    mosquittoDiffers: 'it takes it',
+    steps: refuses(PROTOCOL_ERROR, raw(0x82, 0, 1, props(), utf8('$share/g/~/t'), 0x04)),
+  },
+  {
+    clause: ['MQTT-4.7.1-1', 'MQTT-4.7.1-2', 'MQTT-4.7.3-1'],
+    title: 'what is no filter is refused',
+    steps: refuses(
+      [MALFORMED, PROTOCOL_ERROR, 0x8f],
+      ...['', ...NOT_FILTERS].map(filter => raw(0x82, 0, 1, props(), utf8(filter), 0)),
+      raw(0x82, 0, 1, props(), utf8('~/t'), 0, utf8('~/#/t'), 0),
+    ),
+  },
+  {
+    clause: ['MQTT-3.8.4-8', 'MQTT-3.3.4-2'],
+    title: 'a message comes with the lower of its own QoS and that of the subscription',
+    steps: [
+      connect('s', { acks: true }),
+      subscribe('s', ['~/0', 0], ['~/1', 1], ['~/2', 2]),
+      ([0, 1, 2] as const).flatMap(granted =>
+        ([0, 1, 2] as const).flatMap(qos => [
+          publish({ topic: `~/${granted}`, payload: `${qos}`, qos }),
+          expect('s', { cmd: 'publish', topic: `~/${granted}`, payload: `${qos}`, qos: Math.min(granted, qos) }),
+        ]),
+      ),
+    ],
+  },
+  {
+    clause: ['MQTT-3.8.4-3', 'MQTT-3.8.4-4'],
+    title:
+      'the same filter again takes the place of the subscription, with its QoS and options; retained messages come again',
+    mosquittoDiffers: 'the subscription keeps its first options',
+    steps: [
+      publish({ topic: '~/r', payload: 'r', retain: true, qos: 2 }),
+      connect('a'),
+      subscribe('a', ['~/+', 2]),
+      expect('a', { cmd: 'publish', payload: 'r', qos: 2, retain: true }),
+      subscribe('a', { topic: '~/+', qos: 0, rap: true, nl: true }),
+      expect('a', { cmd: 'publish', payload: 'r', qos: 0, retain: true }),
+      publish({ topic: '~/t', payload: 'x', qos: 2, retain: true }),
+      expect('a', { cmd: 'publish', payload: 'x', qos: 0, retain: true }),
+      send('a', { cmd: 'publish', topic: '~/t', payload: 'own' }),
+      nothing('a'),
+      subscribe('a', { topic: '~/+', qos: 1, rh: 2 }),
+      publish({ topic: '~/t', payload: 'y', qos: 2, retain: true }),
+      expect('a', { cmd: 'publish', payload: 'y', qos: 1, retain: false }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.8.4-4'],
+    title: 'replacing a subscription loses no message',
+    steps: [
+      connect('a', { acks: true }),
+      subscribe('a', ['~/t', 1]),
+      connect('p', { acks: true }),
+      ...Array.from({ length: 10 }, (_, index) => [
+        send('p', { cmd: 'publish', topic: '~/t', payload: `${index}`, qos: 1, messageId: index + 1 }),
+        send('a', {
+          cmd: 'subscribe',
+          messageId: index + 1,
+          subscriptions: [{ topic: '~/t', qos: 1 + (index % 2), rh: 2 }],
+        }),
+      ]),
+      ...Array.from({ length: 10 }, (_, index) => expect('p', { cmd: 'puback', messageId: index + 1 })),
+      ...Array.from({ length: 10 }, (_, index) => expect('a', { cmd: 'suback', messageId: index + 1 })),
+      ...Array.from({ length: 10 }, (_, index) => expect('a', { cmd: 'publish', payload: `${index}` })),
+    ],
+  },
+  {
+    clause: ['MQTT-3.8.4-3', 'MQTT-4.7.3-4'],
+    title: 'only the very same filter is the same',
+    steps: [
+      connect('a'),
+      subscribe('a', '~/t', '~/T', '~/t/', '~/t/#', '/~/t'),
+      unsubscribe('a', 1, '~/T', '~/t/', '~/t/#'),
+      expect('a', { cmd: 'unsuback', messageId: 1, granted: [0, 0, 0] }),
+      publish({ topic: '~/t', payload: 'x' }),
+      expect('a', { cmd: 'publish', payload: 'x' }),
+      publish({ topic: '/~/t', payload: 'y' }),
+      expect('a', { cmd: 'publish', payload: 'y' }),
+      nothing('a'),
+    ],
+  },
+]
+
+export const UNSUBSCRIBE: readonly Row[] = [
+  {
+    clause: ['MQTT-3.10.4-1', 'MQTT-3.10.4-2', 'MQTT-3.10.4-4', 'MQTT-3.10.4-5', 'MQTT-3.11.3-2', 'MQTT-2.2.1-6'],
+    title: 'UNSUBSCRIBE ends the subscription and is answered; nothing more comes',
+    steps: [
+      connect('a'),
+      subscribe('a', ['~/t', 1], ['~/u', 1]),
+      unsubscribe('a', 0x1234, '~/t'),
+      expect('a', raw(0xb0, 0x12, 0x34, props(), 0)),
+      publish({ topic: '~/t', payload: 'x', qos: 1 }),
+      publish({ topic: '~/u', payload: 'y', qos: 1 }),
+      expect('a', { cmd: 'publish', payload: 'y' }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.10.4-1', 'MQTT-3.10.4-5', 'MQTT-3.11.3-2'],
+    title: 'what was not subscribed is answered too: no subscription existed',
+    steps: [
+      connect('a'),
+      subscribe('a', '~/#', '~/t/+'),
+      unsubscribe('a', 1, '~/t'),
+      expect('a', raw(0xb0, 0, 1, props(), 0x11)),
+      unsubscribe('a', 2, '~/t/a', '~/t/+', '~/+', '$share/g/~/#'),
+      expect('a', raw(0xb0, 0, 2, props(), 0x11, 0, 0x11, 0x11)),
+      publish({ topic: '~/t', payload: 'x' }),
+      expect('a', { cmd: 'publish', payload: 'x' }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.10.4-6', 'MQTT-3.11.3-1', 'MQTT-3.11.3-2'],
+    title: 'an UNSUBSCRIBE of many filters is like many, with one answer and a code for each, in their order',
+    steps: [
+      connect('a'),
+      subscribe('a', '~/a', '~/b', '~/c'),
+      unsubscribe('a', 9, '~/c', '~/never', '~/a', '~/c'),
+      expect('a', raw(0xb0, 0, 9, props(), 0, 0x11, 0, 0x11)),
+      nothing('a'),
+      ...['a', 'b', 'c'].map(level => publish({ topic: `~/${level}`, payload: level })),
+      expect('a', { cmd: 'publish', payload: 'b' }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['PE-3.10.3-1', 'MQTT-3.10.3-2'],
+    title: 'UNSUBSCRIBE without a filter is a Protocol Error',
+    mosquittoDiffers: 'it calls it malformed',
+    steps: refuses(PROTOCOL_ERROR, raw(0xa2, 0, 1, props())),
+  },
+  {
+    clause: ['MQTT-3.10.3-1', 'MQTT-4.7.3-1'],
+    title: 'what is no filter cannot be unsubscribed either',
+    steps: refuses(
+      [MALFORMED, PROTOCOL_ERROR, 0x8f],
+      ...['', '~/#/t', '~+'].map(filter => raw(0xa2, 0, 1, props(), utf8(filter))),
+    ),
+  },
+  {
+    clause: ['MQTT-3.10.4-3', 'MQTT-4.4.0-1'],
+    title: 'messages that are under way are finished, over a new connection too',
+    steps: [
+      connect('a', { clean: false, ...lasts }),
+      subscribe('a', ['~/t', 2]),
+      publish({ topic: '~/t', payload: '1', qos: 1 }),
+      publish({ topic: '~/t', payload: '2', qos: 2 }),
+      expect('a', { cmd: 'publish', payload: '1', messageId: id('1') }),
+      expect('a', { cmd: 'publish', payload: '2', messageId: id('2') }),
+      unsubscribe('a', 1, '~/t'),
+      expect('a', { cmd: 'unsuback', messageId: 1, granted: [0] }),
+      send('a', { cmd: 'pubrec', messageId: id('2'), reasonCode: 0 }),
+      expect('a', { cmd: 'pubrel', messageId: id('2') }),
+      drop('a'),
+      connect('a', { clean: false, ...lasts }, { sessionPresent: true }),
+      expect('a', { cmd: 'publish', payload: '1', dup: true, messageId: id('1') }),
+      expect('a', { cmd: 'pubrel', messageId: id('2') }),
+      send('a', { cmd: 'puback', messageId: id('1'), reasonCode: 0 }),
+      send('a', { cmd: 'pubcomp', messageId: id('2'), reasonCode: 0 }),
+      publish({ topic: '~/t', payload: '3', qos: 1 }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.10.4-1', 'MQTT-3.10.4-2'],
+    title: 'a subscription that was ended is not there at the next connection',
+    steps: [
+      connect('a', { clean: false, ...lasts }),
+      subscribe('a', ['~/t', 1], ['~/u', 1]),
+      unsubscribe('a', 1, '~/t'),
+      expect('a', { cmd: 'unsuback', granted: [0] }),
+      disconnect('a'),
+      publish({ topic: '~/t', payload: 'x', qos: 1 }),
+      publish({ topic: '~/u', payload: 'y', qos: 1 }),
+      connect('a', { clean: false, acks: true }, { sessionPresent: true }),
+      expect('a', { cmd: 'publish', payload: 'y' }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.10.4-1', 'MQTT-3.10.4-4'],
+    title: 'one client ends its own subscription, not that of another',
+    steps: [
+      connect('a'),
+      subscribe('a', '~/t'),
+      connect('b'),
+      subscribe('b', '~/t'),
+      unsubscribe('a', 1, '~/t'),
+      expect('a', { cmd: 'unsuback', granted: [0] }),
+      publish({ topic: '~/t', payload: 'x' }),
+      expect('b', { cmd: 'publish', payload: 'x' }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.8.4-3', 'MQTT-3.10.4-1', 'MQTT-3.1.2-5'],
+    title: 'subscriptions made and ended in one write are at the next connection what they were last',
+    steps: [
+      connect('a', { clean: false, ...lasts }),
+      subscribe('a', ['~/ended', 1], ['~/remade', 1]),
+      send('a', [
+        { cmd: 'unsubscribe', messageId: 1, unsubscriptions: ['~/remade'] },
+        { cmd: 'subscribe', messageId: 2, subscriptions: [{ topic: '~/remade', qos: 1 }] },
+        { cmd: 'subscribe', messageId: 3, subscriptions: [{ topic: '~/ended', qos: 1 }] },
+        { cmd: 'unsubscribe', messageId: 4, unsubscriptions: ['~/ended'] },
+      ]),
+      ...[2, 3].map(() => expect('a', { cmd: 'suback', granted: [1] })),
+      ...[1, 4].map(() => expect('a', { cmd: 'unsuback', granted: [0] })),
+      disconnect('a'),
+      publish({ topic: '~/ended', payload: 'x', qos: 1 }),
+      publish({ topic: '~/remade', payload: 'y', qos: 1 }),
+      connect('a', { clean: false, acks: true }, { sessionPresent: true }),
+      expect('a', { cmd: 'publish', payload: 'y' }),
+      nothing('a'),
+    ],
+  },
+  {
+    clause: ['MQTT-3.8.4-1', 'MQTT-3.10.4-4', 'MQTT-3.12.4-1'],
+    title: 'requests in one write are all answered, and take effect in their order',
+    steps: [
+      connect('a'),
+      send('a', [
+        { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '~/t', qos: 1 }] },
+        { cmd: 'pingreq' },
+        { cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['~/t'] },
+        { cmd: 'unsubscribe', messageId: 3, unsubscriptions: ['~/u'] },
+        { cmd: 'subscribe', messageId: 4, subscriptions: [{ topic: '~/u', qos: 1 }] },
+        { cmd: 'subscribe', messageId: 5, subscriptions: [{ topic: '~/u', qos: 0 }] },
+      ]),
+      expect('a', { cmd: 'pingresp' }),
+      unordered('a', ...[1, 4, 5].map(messageId => ({ cmd: 'suback', messageId, granted: [messageId === 5 ? 0 : 1] }))),
+      unordered(
+        'a',
+        ...[2, 3].map(messageId => ({ cmd: 'unsuback', messageId, granted: [messageId === 2 ? 0 : 0x11] })),
+      ),
+      publish({ topic: '~/t', payload: 'x', qos: 1 }),
+      publish({ topic: '~/u', payload: 'y', qos: 1 }),
+      expect('a', { cmd: 'publish', payload: 'y', qos: 0 }),
+      nothing('a'),
+    ],
+  },
+]
