@@ -63,6 +63,8 @@ export class Hub extends AedesBase {
   readonly shared = new SharedSubscriptions({ hub: this })
   readonly departed: DepartedSessions
   readonly enhancedAuthentication: EnhancedAuthentication | null
+  /** Bytes that connections without a session have sent of a packet that is not whole. */
+  strangerBytes = 0
   readonly #hasForwardHook: boolean
   /** Sessions that are being ended. */
   readonly #ending = new Map<string, Promise<void>>()

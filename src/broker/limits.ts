@@ -27,5 +27,13 @@ export interface Limits {
 /** Largest packet taken before CONNECT: a client identifier, a will and credentials fit; a flood of strangers stays small. */
 export const MAX_CONNECT_PACKET = 256 * 1024
 
+/**
+ * Bytes of unfinished CONNECT packets that all connections together may make the gateway hold: a thousand honest
+ * ones fit. Beyond, whoever has sent more than a small one is closed.
+ */
+export const MAX_STRANGER_BYTES = 4 * 1024 * 1024
+/** Bytes of a CONNECT that is small: a client identifier, a will and credentials of ordinary length. */
+export const SMALL_CONNECT = 4 * 1024
+
 /** Bytes waiting in one socket beyond which no queue is emptied into it. */
 export const SEND_HIGH_WATER = 256 * 1024

@@ -31,7 +31,7 @@ import { connect } from './connect.ts'
 import { endSession, type Will } from './ending.ts'
 import type { Hub } from './hub.ts'
 import { Inbound } from './inbound.ts'
-import { MAX_CONNECT_PACKET } from './limits.ts'
+import { MAX_CONNECT_PACKET, MAX_STRANGER_BYTES, SMALL_CONNECT } from './limits.ts'
 import type { MemoryQueue } from './memory-queue.ts'
 import { Outbound } from './outbound.ts'
 import { Outbox } from './outbox.ts'
@@ -81,6 +81,7 @@ export class Session {
   #lastSeen = 0
   #keepalive = 0
   #isRegistered = false
+  #strangerBytes = 0
   /** The last message that a listener was called for: an emitter may call once for each matching filter. */
   #lastMessage: Message | null = null
 
@@ -118,6 +119,7 @@ export class Session {
   /** CONNACK was sent: the session is in force. `keepalive` in seconds, 0 for none. */
   begin(keepalive: number): void {
     this.connected = true
+    this.#countStranger(0)
     this.#reader.maxPacketSize = this.hub.limits.maxPacketSize
     // [MQTT-1.5.5-1]
     this.#reader.shortestLengths = this.version === 5
@@ -232,6 +234,7 @@ export class Session {
       this.sendControl({ cmd: 'disconnect', reasonCode, properties })
     }
     this.closed = true
+    this.#countStranger(0)
     this.#timer?.cancel()
     this.outbox.flush()
     endSession(this)
@@ -258,7 +261,18 @@ export class Session {
       this.fail(error)
       return
     }
+    if (!this.connected && !this.closed) this.#countStranger(this.#reader.buffered)
     if (!this.closed && this.#mustWait()) this.conn.pause()
+  }
+
+  /** Counts what this connection makes the gateway hold before it has a session. */
+  #countStranger(held: number): void {
+    const { hub } = this
+    hub.strangerBytes += held - this.#strangerBytes
+    this.#strangerBytes = held
+    if (held > SMALL_CONNECT && hub.strangerBytes > MAX_STRANGER_BYTES) {
+      this.fail(new Error('too many large CONNECT packets at once'))
+    }
   }
 
   /** True while the client must not be read: a packet is being dealt with, too much waits for the disk, or it does not read itself. */

@@ -43,6 +43,7 @@ export class Household {
   readonly #broker: BrokerUnderTest
   readonly #window: number
   readonly #patience: number
+  readonly #saysGoodbye: boolean
   readonly #wires = new Map<string, Wire>()
   readonly #pending = new Map<string, Pending[]>()
   #packetId = 0
@@ -50,12 +51,13 @@ export class Household {
 
   /**
    * `window`: messages in flight to one client that the broker is configured with. `patience`: ms that
-   * something may take.
+   * something may take. `saysGoodbye`: the broker tells clients of MQTT 5 why it ends their connection.
    */
-  constructor(deps: { broker: BrokerUnderTest; window: number; patience: number }) {
+  constructor(deps: { broker: BrokerUnderTest; window: number; patience: number; saysGoodbye: boolean }) {
     this.#broker = deps.broker
     this.#window = deps.window
     this.#patience = deps.patience
+    this.#saysGoodbye = deps.saysGoodbye
   }
 
   async open(): Promise<void> {
@@ -226,10 +228,15 @@ export class Household {
     await this.settle()
   }
 
-  /** Acknowledges the oldest `count` messages. Those of QoS 2 only by PUBREC when `half`. */
-  async acknowledge(name: string, count: number, half: boolean): Promise<void> {
+  /**
+   * Acknowledges the oldest `count` messages, or the newest and these backwards, which no client should.
+   * Those of QoS 2 only by PUBREC when `half`.
+   */
+  async acknowledge(name: string, options: { count: number; isBackwards: boolean; half: boolean }): Promise<void> {
+    const { count, isBackwards, half } = options
     const wire = this.#wire(name)
-    for (const owed of this.reference.inFlight(name).slice(0, count)) {
+    const inFlight = this.reference.inFlight(name)
+    for (const owed of (isBackwards ? inFlight.toReversed() : inFlight).slice(0, count)) {
       const messageId = owed.packetId as number
       if (owed.qos === 1) wire.send({ cmd: 'puback', messageId })
       if (owed.qos === 2 && owed.released === undefined) {
@@ -264,7 +271,7 @@ export class Household {
   /** The broker has ended this connection; a client of MQTT 5 was told why. */
   async #farewell(name: string, wire: Wire, reasonCode: number): Promise<void> {
     await wire.closed()
-    if (wire.version !== 5) return
+    if (wire.version !== 5 || !this.#saysGoodbye) return
     const told = wire.inbox.find((packet): packet is IDisconnectPacket => packet.cmd === 'disconnect')
     if (told?.reasonCode !== reasonCode) throw new Error(`${name} was told ${told?.reasonCode}, not ${reasonCode}`)
   }

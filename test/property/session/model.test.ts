@@ -92,7 +92,7 @@ class MosquittoUnderTest implements BrokerUnderTest {
 async function play(steps: readonly Step[], patience: number): Promise<Tally> {
   const dataDir = await mkdtemp(join(tmpdir(), 'larder-model-'))
   const broker = REFERENCE ? new MosquittoUnderTest() : new GatewayUnderTest(dataDir)
-  const household = new Household({ broker, window: CHOICE.window, patience })
+  const household = new Household({ broker, window: CHOICE.window, patience, saysGoodbye: !REFERENCE })
   const trace: string[] = []
   try {
     await household.open()

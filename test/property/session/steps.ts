@@ -17,7 +17,7 @@ type Deed =
   | { do: 'subscribe'; subscriptions: Subscription[] }
   | { do: 'unsubscribe'; filter: string }
   | { do: 'publish'; messages: Publishing[]; until: 'done' | 'PUBREC' | 'vanished' }
-  | { do: 'acknowledge'; count: number; half: boolean }
+  | { do: 'acknowledge'; count: number; isBackwards: boolean; half: boolean }
 
 export type Step = { who: string; connecting: Connecting; deed: Deed } | 'restart'
 
@@ -112,6 +112,7 @@ function deed({ window, isSimple }: Choice): fc.Arbitrary<Deed> {
       arbitrary: fc.record({
         do: fc.constant('acknowledge' as const),
         count: fc.integer({ min: 1, max: window }),
+        isBackwards: isSimple ? fc.constant(false) : rarely,
         half: fc.boolean(),
       }),
     },
@@ -186,8 +187,10 @@ async function carryOut(
       await household.repeat(who)
       return
     case 'acknowledge':
-      trace.push(`${who} acknowledges ${deed.count}${deed.half ? ', QoS 2 by PUBREC only' : ''}`)
-      await household.acknowledge(who, deed.count, deed.half)
+      trace.push(
+        `${who} acknowledges ${deed.count}${deed.isBackwards ? ' backwards' : ''}${deed.half ? ', QoS 2 by PUBREC only' : ''}`,
+      )
+      await household.acknowledge(who, deed)
   }
 }
 
