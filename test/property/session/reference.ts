@@ -253,7 +253,10 @@ export class Reference {
     if (owed === undefined) throw wrong('nothing has that identifier')
     if (owed.released === undefined) throw wrong('before its PUBREC')
     if (owed.isInFlight) throw wrong('twice on one connection')
-    if (owed.released < client.lastReleased) throw wrong('out of the order of the PUBRECs') // [MQTT-4.6.0-4]
+    const { session, connection } = client as { session: Session; connection: Connect }
+    // [MQTT-4.6.0-4], where they all fit into the window and so are sent at once.
+    if (session.owed.length <= connection.window && owed.released < client.lastReleased)
+      throw wrong('out of the order of the PUBRECs')
     client.lastReleased = owed.released
     this.tally.releasedAgain++
     this.#putInFlight(client, owed, wrong)
