@@ -48,6 +48,8 @@ class ExactlyOnce {
         else this.#publish(client, messageId, number, true)
       }
       this.#fill(client)
+      // The kill may have come with the very last answer: then nothing is left that could bring another one.
+      if (this.#inFlight.size === 0) resolve(true)
     })
   }
 
