@@ -13,7 +13,8 @@ import { LocalAccess } from './broker/local.ts'
 import type { Config, DeviceConfig } from './config/schema.ts'
 import { DeviceManager } from './devices/manager.ts'
 import type { Device, GpioDriver, Source } from './devices/ports.ts'
-import { type Clock, systemClock } from './kernel/clock.ts'
+import { type Clock, type ClockSync, systemClock } from './kernel/clock.ts'
+import { SystemClockSync } from './kernel/clock-sync.ts'
 import { reasonOf } from './kernel/errors.ts'
 import { Lifecycle, type Part } from './kernel/lifecycle.ts'
 import { createLog, type Log } from './kernel/log.ts'
@@ -27,6 +28,8 @@ import { LevelPersistence } from './store/persistence.ts'
 export interface GatewayDependencies {
   log?: Log
   clock?: Clock
+  /** Whether that clock's wall time can be believed. */
+  clockSync?: ClockSync
   /** Aedes' hooks: who may connect, publish, subscribe. */
   hooks?: Partial<Hooks>
   /** MQTT 5 enhanced authentication. */
@@ -70,18 +73,28 @@ export class Gateway {
   constructor(config: Config, deps: GatewayDependencies = {}) {
     const log = deps.log ?? createLog(config.log)
     const clock = deps.clock ?? systemClock
-    const { limits } = config
+    const { limits, store } = config
     this.#config = config
     this.#log = log
     this.#clock = clock
     this.#persistence = new LevelPersistence(
       {
         dataDir: config.dataDir,
-        commitDelay: config.store.commitDelay,
-        retainedInterval: config.store.retainedInterval,
-        limits: { maxMessages: limits.maxQueuedMessages, maxBytes: limits.maxQueuedBytes },
+        commitDelay: store.commitDelay,
+        retainedInterval: store.retainedInterval,
+        limits: {
+          maxMessages: limits.maxQueuedMessages,
+          maxBytes: limits.maxQueuedBytes,
+          maxAge: limits.maxQueuedAge,
+          maxTotalMessages: limits.maxTotalMessages,
+          maxTotalBytes: limits.maxTotalBytes,
+          overflow: limits.overflow,
+        },
+        durability: { window: store.durability, rules: store.durabilityFor },
+        queueQos0: store.queueQos0,
+        minFree: store.minFree,
       },
-      { clock, log },
+      { clock, log, sync: deps.clockSync ?? clockSyncOf(store.trustClock, clock) },
     )
     this.#access = new Access({ settings: config.access, log })
     const authenticate: Hooks['authenticate'] = (_session, userName, password, callback) => {
@@ -205,6 +218,10 @@ export class Gateway {
     const { Bridge } = await import('./bridge/bridge.ts')
     return new Bridge({ settings, broker: this.#local, clock: this.#clock, log: this.#log, random: Math.random })
   }
+}
+
+function clockSyncOf(trust: Config['store']['trustClock'], clock: Clock): ClockSync {
+  return trust === 'auto' ? new SystemClockSync({ clock }) : { isSynced: () => trust === 'always' }
 }
 
 function part(

@@ -49,12 +49,13 @@ export function endSession(session: Session): void {
   const goesOn = queue !== null && interval > 0
   session.subscribing.close(!goesOn)
   session.outbound.close()
+  session.inbound.close()
   queue?.detach()
   if (session.memoryQueue !== null) session.memoryQueue.onReady = null
   if (!session.connected) return
   if (goesOn) {
     const seconds = interval === NEVER_EXPIRES ? undefined : interval
-    const leftAt = seconds === undefined ? undefined : hub.clock.wall()
+    const leftAt = seconds === undefined ? undefined : hub.persistence.time.now()
     hub.persistence.queues.setExpiry(session.id, { interval: seconds, leftAt })
   }
   if (!hub.closed) leaveTo(session, { goesOn, left, filters })

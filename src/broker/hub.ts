@@ -11,6 +11,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { EnhancedAuthentication } from '../access/ports.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { LarderError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { Message } from '../mqtt/message.ts'
 import { TopicCache } from '../mqtt/publish.ts'
@@ -21,6 +22,7 @@ import { DepartedSessions } from './departed.ts'
 import { LocalEmitter } from './emitter.ts'
 import type { Limits } from './limits.ts'
 import { FlushTurn } from './outbox.ts'
+import { Parking } from './parking.ts'
 import type { Emitter, Listener, Persistence, Settlement } from './ports.ts'
 import { type ConnectionDetails, Session } from './session.ts'
 import { type Picked, SharedSubscriptions } from './shared.ts'
@@ -62,6 +64,7 @@ export class Hub extends AedesBase {
   readonly topics = new TopicCache()
   readonly shared = new SharedSubscriptions({ hub: this })
   readonly departed: DepartedSessions
+  readonly parking: Parking
   readonly enhancedAuthentication: EnhancedAuthentication | null
   /** Bytes that connections without a session have sent of a packet that is not whole. */
   strangerBytes = 0
@@ -80,7 +83,12 @@ export class Hub extends AedesBase {
     this.clock = deps.clock
     this.log = deps.log
     this.enhancedAuthentication = deps.enhancedAuthentication ?? null
-    this.departed = new DepartedSessions({ clock: deps.clock, onExpired: clientId => void this.discard(clientId) })
+    this.departed = new DepartedSessions({
+      clock: deps.clock,
+      time: deps.persistence.time,
+      onExpired: clientId => void this.discard(clientId),
+    })
+    this.parking = new Parking({ clock: deps.clock })
     this.#hasForwardHook = deps.hooks?.authorizeForward !== undefined
     this.handle = (stream: Duplex, request?: IncomingMessage & { connDetails?: ConnectionDetails }) =>
       new Session({ hub: this, stream, details: request?.connDetails })
@@ -94,14 +102,14 @@ export class Hub extends AedesBase {
   /** Opens the store, and takes up what is to happen to the sessions in it. */
   override async listen(): Promise<void> {
     await super.listen()
-    const { persistence, clock } = this
+    const { persistence } = this
     for (const clientId of [...persistence.queues.clientIds()]) {
       for (const subscription of await persistence.subscriptionsByClient({ id: clientId })) {
         this.shared.add(clientId, subscription)
       }
-      const { interval, leftAt = clock.wall() } = persistence.queues.expiryOf(clientId)
+      const { interval, leftAt = persistence.time.now() } = persistence.queues.expiryOf(clientId)
       if (interval === undefined) continue
-      const left = leftAt + interval * 1000 - clock.wall()
+      const left = leftAt + interval * 1000 - persistence.time.now()
       if (left > 0) this.departed.add(clientId, left, null)
       else await this.discard(clientId)
     }
@@ -152,7 +160,7 @@ export class Hub extends AedesBase {
       return
     }
     const session = client instanceof Session ? client : null
-    const settlement = callback === undefined ? null : { settled: () => callback() }
+    const settlement = callback === undefined ? null : settlementOf(callback)
     this.route(this.messageOf({ ...request, clientId: session?.id }), session, settlement)
   }
 
@@ -171,9 +179,9 @@ export class Hub extends AedesBase {
     })
   }
 
-  /** When a message that is published now with this Message Expiry Interval (seconds) expires. */
+  /** When a message that is published now with this Message Expiry Interval (seconds) expires, in the time of the store. */
   expiryOf(messageExpiryInterval: number): number {
-    return this.clock.wall() + messageExpiryInterval * 1000
+    return this.persistence.time.now() + messageExpiryInterval * 1000
   }
 
   override subscribe(filter: string, listener: Listener, done?: () => void): void {
@@ -189,13 +197,14 @@ export class Hub extends AedesBase {
   /**
    * Carries a message to those who wait for it. `settlement` is told when its publisher may be
    * acknowledged; `received` names the publisher's packet identifier when its session is to remember it.
+   * Returns false when the store has no room for it: then nobody gets it, and `settlement` is told so.
    */
   route(
     message: Message,
     session: Session | null,
     settlement: Settlement | null,
     received?: { clientId: string; packetId: number },
-  ): void {
+  ): boolean {
     const { queues } = this.persistence
     const { targets, live } = this.shared.pick(message)
     if (message.qos === 0) {
@@ -204,22 +213,23 @@ export class Hub extends AedesBase {
       if (spools.length > 0) queues.accept(message, spools, null)
       this.#deliver(message, session, live)
       settlement?.settled()
-      return
+      return true
     }
     const others = queues.targets(message.topic)
     const all = targets.length === 0 ? others : others.concat(targets)
     if (message.qos === 1) {
-      queues.accept(message, all, settlement)
-      this.#deliver(message, session, live)
-      return
+      const isTaken = queues.accept(message, all, settlement)
+      if (isTaken) this.#deliver(message, session, live)
+      return isTaken
     }
     const whenDurable = {
       settled: () => {
         this.#deliver(message, session, live)
         settlement?.settled()
       },
+      refused: () => settlement?.refused(),
     }
-    queues.accept(message, all, whenDurable, received)
+    return queues.accept(message, all, whenDurable, received)
   }
 
   /** True when the forward hook lets `session` have `message`. */
@@ -250,6 +260,13 @@ export class Hub extends AedesBase {
     for (const { session: member, grants } of live) member.deliver(message, grants, true)
     this.published(message, session, ignore)
     this.emit('publish', message, session)
+  }
+}
+
+function settlementOf(callback: (error?: Error | null) => void): Settlement {
+  return {
+    settled: () => callback(),
+    refused: () => callback(new LarderError('STORE_FULL', 'the store has no room for the message.')),
   }
 }
 

@@ -15,7 +15,8 @@ import { topicNameFault } from '../mqtt/topics.ts'
 import { ReceivedAliases } from './aliases.ts'
 import type { Hub } from './hub.ts'
 import type { Outbox } from './outbox.ts'
-import type { Settlement } from './ports.ts'
+import type { Parked } from './parking.ts'
+import type { ReceivedIds, Settlement } from './ports.ts'
 import type { Session } from './session.ts'
 
 /** An acknowledgement that is owed: sent when its message is settled and those before it are sent. */
@@ -37,19 +38,31 @@ class Owed implements Settlement {
     this.#inbound.sendOwed()
   }
 
+  refused(): void {
+    this.#inbound.refused(this)
+  }
+
   refuse(reasonCode: number): void {
     this.reasonCode = reasonCode
     this.settled()
   }
 }
 
-export class Inbound {
+/** A message that the store had no room for, of a client that cannot be told so. */
+interface ParkedMessage {
+  readonly message: Message
+  readonly owed: Owed
+}
+
+export class Inbound implements Parked {
   readonly #session: Session
   readonly #hub: Hub
   readonly #outbox: Outbox
   readonly #owed = new Deque<Owed>()
   /** QoS 2 identifiers between PUBLISH and PUBREL, of a session that ends with its connection. Those of another are in the store. */
   readonly #received = new Set<number>()
+  readonly #parked = new Deque<ParkedMessage>()
+  #parkedBytes = 0
   #aliases: ReceivedAliases | null = null
 
   constructor(deps: { session: Session; hub: Hub; outbox: Outbox }) {
@@ -60,6 +73,7 @@ export class Inbound {
 
   /** True when so much waits for the disk that the client must wait too. */
   get isFull(): boolean {
+    if (this.#parked.length > 0 && this.#hub.parking.isFull) return true
     return this.#owed.length >= this.#hub.limits.receiveMaximum
   }
 
@@ -124,6 +138,30 @@ export class Inbound {
     if (owed.length <= this.#hub.limits.receiveMaximum / 2) this.#session.readOn()
   }
 
+  /** The store has no room. An MQTT 5 client is told; a message of an older one waits, and those behind it with it. */
+  refused(owed: Owed): void {
+    if (this.#session.version === 5) owed.refuse(ReasonCode.QUOTA_EXCEEDED)
+  }
+
+  retry(): boolean {
+    for (let next = this.#parked.at(0); next !== undefined; next = this.#parked.at(0)) {
+      if (!this.#accept(next.message, next.owed)) return false
+      this.#parked.shift()
+      this.#parkedBytes -= next.message.size
+      this.#hub.parking.free(next.message.size)
+    }
+    this.#session.readOn()
+    return true
+  }
+
+  /** The connection has ended. */
+  close(): void {
+    if (this.#parked.length === 0) return
+    this.#hub.parking.leave(this, this.#parkedBytes)
+    this.#parked.clear()
+    this.#parkedBytes = 0
+  }
+
   #complete(packetId: number, reasonCode: number): void {
     if (!this.#session.closed) this.#outbox.ack(PacketType.PUBCOMP, packetId, reasonCode)
   }
@@ -145,7 +183,7 @@ export class Inbound {
     )
   }
 
-  #ids(): ReadonlySet<number> {
+  #ids(): ReceivedIds {
     return this.#session.queue === null ? this.#received : this.#hub.persistence.queues.received(this.#session.id)
   }
 
@@ -176,13 +214,22 @@ export class Inbound {
       return
     }
     const owed = this.#owe(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId)
-    if (qos === 1) {
-      this.#hub.route(message, this.#session, owed)
-      return
-    }
+    if (this.#parked.length === 0 && this.#accept(message, owed)) return
+    if (this.#session.version === 5) return
+    this.#parked.push({ message, owed })
+    this.#parkedBytes += message.size
+    this.#hub.parking.add(this, message.size)
+  }
+
+  /** False when the store has no room for the message. */
+  #accept(message: Message, owed: Owed): boolean {
+    if (message.qos === 1) return this.#hub.route(message, this.#session, owed)
+    const { packetId } = owed
     const isKept = this.#session.queue !== null
-    if (!isKept) this.#received.add(packetId)
-    this.#hub.route(message, this.#session, owed, isKept ? { clientId: this.#session.id, packetId } : undefined)
+    const received = isKept ? { clientId: this.#session.id, packetId } : undefined
+    const isTaken = this.#hub.route(message, this.#session, owed, received)
+    if (isTaken && !isKept) this.#received.add(packetId)
+    return isTaken
   }
 
   #owe(type: AckType, packetId: number): Owed {

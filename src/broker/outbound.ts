@@ -135,7 +135,7 @@ export class Outbound {
     while (this.#inFlight.size < this.#window && !this.#isSocketFull() && this.#held === undefined) {
       const delivery = queue.take()
       if (delivery === undefined) break
-      if (this.#inFlight.has(packetIdOf(delivery))) this.#rename(queue, delivery)
+      if (delivery.qos > 0 && this.#inFlight.has(packetIdOf(delivery))) this.#rename(queue, delivery)
       else if (delivery.released === undefined) this.#sendDelivery(queue, delivery, packetIdOf(delivery))
       else {
         this.#inFlight.set(packetIdOf(delivery), delivery)
@@ -151,7 +151,8 @@ export class Outbound {
     const { message, qos, retain, dup, subscriptionIdentifiers } = delivery
     if (
       this.#hub.mayForward(this.#session, message) &&
-      this.#send(message, qos, retain, dup, packetId, subscriptionIdentifiers)
+      this.#send(message, qos, retain, qos > 0 && dup, packetId, subscriptionIdentifiers) &&
+      qos > 0
     ) {
       this.#inFlight.set(packetId, delivery)
     } else {
@@ -185,7 +186,7 @@ export class Outbound {
     let left: number | undefined
     if (expiresAt !== undefined) {
       // [MQTT-3.3.2-6]
-      left = Math.ceil((expiresAt - this.#hub.clock.wall()) / 1000)
+      left = Math.ceil((expiresAt - this.#hub.persistence.time.now()) / 1000)
       // [MQTT-3.3.2-5] What was begun is finished: a message that may be there already is sent again.
       if (left <= 0 && !dup) {
         this.#hub.stats.expired++

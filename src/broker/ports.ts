@@ -31,9 +31,19 @@ export interface Will {
   clientId?: string
 }
 
-/** Told once when a message is settled. An object rather than a function, so that the hot path allocates nothing. */
+/** Told once what became of a message. An object rather than a function, so that the hot path allocates nothing. */
 export interface Settlement {
   settled(): void
+  /** The store has no room for it: nobody gets it, and its publisher must not believe so. */
+  refused(): void
+}
+
+/**
+ * The time that expiry is counted in, in milliseconds: it never jumps, and goes on over a restart as far as can be
+ * known. It is no date.
+ */
+export interface LifeTime {
+  now(): number
 }
 
 /** One message in the queue of one session, not yet acknowledged by it. */
@@ -41,8 +51,8 @@ export interface Delivery {
   /** Place in the session's queue, consecutive from 0. The packet identifier follows from it, so it survives a restart. */
   readonly index: number
   readonly message: Message
-  /** The lower of the message's and the subscription's QoS. */
-  readonly qos: 1 | 2
+  /** The lower of the message's and the subscription's QoS. One of QoS 0 is sent once, and removed when it is sent. */
+  readonly qos: QoS
   /** RETAIN flag to send. */
   readonly retain: boolean
   /** MQTT 5: the identifiers of all the subscriptions that matched. */
@@ -100,13 +110,21 @@ export interface QueueTarget {
   readonly queue: SessionQueue
   readonly grants: Grants
   readonly isShared: boolean
+  /** It belongs to a bridge, which wants messages of QoS 0 too, and carries them at QoS 1. */
+  readonly isSpool?: boolean
+}
+
+/** QoS 2: packet identifiers between PUBLISH and PUBREL. */
+export interface ReceivedIds {
+  readonly size: number
+  has(packetId: number): boolean
 }
 
 /** When a session ends (MQTT 5 §3.1.2.11.2). */
 export interface SessionExpiry {
   /** Seconds after the end of its connection; undefined for never. */
   readonly interval: number | undefined
-  /** End of its last connection, in milliseconds of wall time; undefined while it is connected, or when a crash ended it. */
+  /** End of its last connection, in `Persistence.time`; undefined while it is connected, or when a crash ended it. */
   readonly leftAt: number | undefined
 }
 
@@ -117,7 +135,7 @@ export interface SessionExpiry {
 export interface QueueEngine {
   /** The persistent sessions with a subscription of QoS > 0 that matches, each once. Shared subscriptions are not among them. */
   targets(topic: string): readonly QueueTarget[]
-  /** Those of them that want messages of QoS 0 as well. */
+  /** The sessions that a message of QoS 0 is queued for as well. */
   spools(topic: string): readonly QueueTarget[]
   /**
    * Takes a message of QoS 1 or 2 (or of QoS 0, for spools): appends it to the queue of each target and, when it is retained,
@@ -128,19 +146,21 @@ export interface QueueEngine {
    * With `received` (QoS 2), the packet identifier is recorded in the same commit as the message,
    * and the message is not given to its queues before that is durable: exactly once must survive a
    * pulled plug.
+   *
+   * Returns false when there is no room for it: then nothing was done, and `settlement` is told so.
    */
   accept(
     message: Message,
     targets: readonly QueueTarget[],
     settlement: Settlement | null,
     received?: { clientId: string; packetId: number },
-  ): void
+  ): boolean
   /** A retained message of QoS 0: known at once, written lazily. */
   retain(message: Message): void
   /** Appends a retained message to the queue of a new subscription, with RETAIN set. */
   acceptRetained(message: Message, queue: SessionQueue, grant: Grant): void
   /** QoS 2: the packet identifiers of a persistent session that are recorded and not forgotten. */
-  received(clientId: string): ReadonlySet<number>
+  received(clientId: string): ReceivedIds
   /** QoS 2: PUBREL came. `done` is called when the identifier is durably forgotten: PUBCOMP may be sent then. */
   forget(clientId: string, packetId: number, done: () => void): void
   /** The retained messages whose topics match. */
@@ -162,6 +182,7 @@ export interface QueueEngine {
 /** Aedes' persistence contract, as far as the broker calls it, with our extension. */
 export interface Persistence {
   readonly queues: QueueEngine
+  readonly time: LifeTime
   setup(broker: { id: string; counter: number }): Promise<void>
   addSubscriptions(client: { id: string }, subscriptions: Subscription[]): Promise<void>
   removeSubscriptions(client: { id: string }, filters: string[]): Promise<void>

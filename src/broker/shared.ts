@@ -98,7 +98,8 @@ export class SharedSubscriptions {
       const targets: QueueTarget[] = []
       const live: Picked['live'][number][] = []
       this.#pickFrom(group, message, clientId, targets, live)
-      if (targets.length > 0) this.#hub.persistence.queues.accept(message, targets, { settled: done })
+      // If there is no room for it there, it stays where it is.
+      if (targets.length > 0) this.#hub.persistence.queues.accept(message, targets, { settled: done, refused: ignore })
       for (const { session, grants } of live) session.deliver(message, grants, true)
       if (live.length > 0) done()
       return
@@ -137,3 +138,5 @@ export class SharedSubscriptions {
     if (queue !== undefined) targets.push({ queue, grants: away.grants, isShared: true })
   }
 }
+
+function ignore(): void {}

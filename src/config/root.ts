@@ -5,6 +5,7 @@ import { type BridgeEntry, bridgeList } from './bridges.ts'
 import { type DeviceEntry, deviceList } from './devices.ts'
 import { type Checks, scheduleList } from './schedules.ts'
 import type { AccessConfig, LimitsConfig, LogConfig, ScheduleConfig, StoreConfig } from './schema.ts'
+import { store } from './store.ts'
 import { isMap, list, map } from './structure.ts'
 import { levels } from './topics.ts'
 import { choice, duration, flag, type Schema, size, text, whole } from './values.ts'
@@ -72,17 +73,6 @@ function access(): Schema<AccessConfig> {
   )
 }
 
-function store(): Schema<StoreConfig> {
-  return map(
-    {
-      durability: v.optional(choice(['ack']), 'ack'),
-      commit_delay: v.optional(duration({ min: 0, max: 100, example: '5ms' }), '10ms'),
-      retained_interval: v.optional(duration({ min: 100, max: 86_400_000, example: '5m' }), '5m'),
-    },
-    { example: 'commit_delay: 5ms' },
-  )
-}
-
 function limits(): Schema<LimitsConfig> {
   return map(
     {
@@ -91,6 +81,10 @@ function limits(): Schema<LimitsConfig> {
       receive_maximum: v.optional(whole({ min: 1, max: 65_535, example: 2_000 }), 2_000),
       max_queued_messages: v.optional(whole({ min: 1, max: 100_000_000, example: 100_000 }), 100_000),
       max_queued_bytes: v.optional(size({ min: KIB, max: 1024 * GIB, example: '256MiB' }), '256MiB'),
+      max_queued_age: v.optional(age(), 0),
+      max_total_messages: v.optional(whole({ min: 1, max: 1_000_000_000, example: 5_000_000 }), 5_000_000),
+      max_total_bytes: v.optional(size({ min: KIB, max: 1024 * GIB, example: '2GiB' }), '2GiB'),
+      overflow: v.optional(choice(['drop-oldest', 'drop-newest', 'reject']), 'drop-oldest'),
       max_unsent: v.optional(size({ min: KIB, max: GIB, example: '4MiB' }), '4MiB'),
       connect_timeout: v.optional(duration({ min: 100, max: 3_600_000, example: '10s' }), '10s'),
       max_keepalive: v.optional(duration({ min: 0, max: 65_535_000, example: '10m', seconds: true }), 0),
@@ -99,6 +93,15 @@ function limits(): Schema<LimitsConfig> {
       max_connections: v.optional(whole({ min: 1, max: 1_000_000, example: 10_000 }), 10_000),
     },
     { example: 'max_packet_size: 2MiB' },
+  )
+}
+
+/** 0 lets a message wait for ever. */
+function age(): Schema<number> {
+  const given = duration({ min: 0, max: 3_650 * 86_400_000, example: '7d' })
+  return v.pipe(
+    given,
+    v.transform(ms => (ms === 0 ? Number.POSITIVE_INFINITY : ms)),
   )
 }
 

@@ -38,11 +38,30 @@ export interface AccessConfig {
 }
 
 export interface StoreConfig {
-  durability: 'ack'
+  engine: 'level' | 'redis'
+  /** Of Redis. */
+  url?: string
+  /** ms before a power cut that may be lost: 0 for `ack`, Infinity for `none`. */
+  durability: number
+  /** The first that matches a topic counts instead. */
+  durabilityFor: DurabilityRuleConfig[]
   /** ms that a commit for online sessions waits, so that it can be elided. */
   commitDelay: number
   /** ms between two writes of retained messages that were published with QoS 0. */
   retainedInterval: number
+  /** Bytes that stay free on the disk: below, nothing new is stored. */
+  minFree: number
+  /** QoS 0 messages are kept for persistent sessions that are away. */
+  queueQos0: boolean
+  /** Whether the wall clock is believed when it says how long the machine was off; `auto` looks for signs. */
+  trustClock: 'auto' | 'always' | 'never'
+}
+
+export interface DurabilityRuleConfig {
+  /** Topic filter. */
+  filter: string
+  /** As `durability`. */
+  window: number
 }
 
 export interface LimitsConfig {
@@ -56,6 +75,13 @@ export interface LimitsConfig {
   maxQueuedMessages: number
   /** Bytes of QoS > 0 messages waiting, per session. */
   maxQueuedBytes: number
+  /** ms that a message may wait for a session; Infinity for ever. */
+  maxQueuedAge: number
+  /** Messages and bytes that wait for all sessions together. */
+  maxTotalMessages: number
+  maxTotalBytes: number
+  /** What gives way at these limits. */
+  overflow: 'drop-oldest' | 'drop-newest' | 'reject'
   /** Bytes handed to a socket that has not taken them; QoS 0 beyond is dropped. */
   maxUnsent: number
   /** ms in which a new connection must have sent its CONNECT. */

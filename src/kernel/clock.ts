@@ -20,6 +20,11 @@ export interface Clock {
   every(period: number, fire: () => void): Timer
 }
 
+/** Whether wall time can be believed. */
+export interface ClockSync {
+  isSynced(): boolean
+}
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
   wall: () => Date.now(),

@@ -13,6 +13,7 @@ export const ERROR_CODES = {
   DATA_DIR_UNUSABLE: 'The data directory cannot be used',
   STORE_LOCKED: 'The store is in use by another process',
   STORE_FAILED: 'The store cannot be opened',
+  STORE_FULL: 'The store has no room',
   DEVICE_FAILED: 'A device cannot be used',
   DRIVER_MISSING: 'A driver is not installed',
   BRIDGE_FAILED: 'A bridge cannot connect',

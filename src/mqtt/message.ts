@@ -17,7 +17,7 @@ export interface MessageFields {
   clientId?: string | undefined
   /** MQTT 5: the properties that are passed on, in wire form without their length. */
   forwarded?: Buffer | undefined
-  /** MQTT 5: when the message expires, in milliseconds of wall time. */
+  /** MQTT 5: when the message expires, in milliseconds of the store's time. */
   expiresAt?: number | undefined
 }
 

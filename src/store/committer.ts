@@ -7,6 +7,7 @@
  *         message so that it need not be written at all
  *   lazy  nobody waits (an acknowledged message is to be deleted): with the next batch, or by itself,
  *         unsynced, a little later
+ * A message whose publisher does not wait (durability.ts) is written when its own delay is over.
  * A message is never written before one that came earlier: a crash must not turn their order round.
  *
  * A batch that fails is kept and tried again: its publishers are not acknowledged meanwhile.
@@ -14,6 +15,7 @@
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
+import { delayOf } from './durability.ts'
 import { COMMITTING, DURABLE, type Entry, PENDING } from './entry.ts'
 import { bodyKey, queueKey, sessionKey } from './keys.ts'
 import type { LevelQueue } from './queue.ts'
@@ -31,8 +33,14 @@ export interface BatchWriter {
 
 /** Deletions wait this long for a batch to travel with: nobody waits for them, and a crash only repeats a message. */
 const LAZY_DELAY_MS = 250
+/** Bytes of messages written in one batch: LevelDB copies a batch twice, and a Pi has 512 MB. */
+const MAX_BATCH_BYTES = 4 * 1024 * 1024
+/** Bytes of messages that gather although their publishers do not wait: beyond, they are written early. */
+const MAX_GATHERED_BYTES = 8 * 1024 * 1024
 /** A failed batch is tried again after this time: long enough not to keep a full disk busy. */
 const RETRY_DELAY_MS = 1_000
+
+const NOTHING = Buffer.alloc(0)
 
 export interface CommitterStats {
   commits: number
@@ -41,17 +49,23 @@ export interface CommitterStats {
   /** Entries that were never written because everybody had taken them. */
   elided: number
   failures: number
+  /** Batches forced to the disk. */
+  syncs: number
 }
 
 export class Committer {
-  readonly stats: CommitterStats = { commits: 0, bytes: 0, elided: 0, failures: 0 }
+  readonly stats: CommitterStats = { commits: 0, bytes: 0, elided: 0, failures: 0, syncs: 0 }
   readonly #writer: BatchWriter
   readonly #late: () => Operation[]
   readonly #clock: Clock
   readonly #log: Log
   readonly #soonDelay: number
+  readonly #hasRoom: () => boolean
   /** In order of arrival. */
   #entries: Entry[] = []
+  #gatheredBytes = 0
+  /** So many of the entries have a publisher that waits. */
+  #awaited = 0
   /** So many of the entries, from the first, were there when the delay began: at its end they are written. */
   #ripe = 0
   /** So many of the entries, from the first, may not wait for the delay. */
@@ -66,24 +80,47 @@ export class Committer {
   #running = false
   #closing = false
   #timer: { due: number; timer: Timer } | null = null
+  /** When messages are written whose publishers do not wait. */
+  #deadline: { due: number; timer: Timer } | null = null
   #ripening: Timer | null = null
   #immediate = false
+  #isFailing = false
   #idle: (() => void) | null = null
 
-  /** `soonDelay` in milliseconds: see `soon` above. `late` gives the writes that are gathered elsewhere, when a batch starts. */
-  constructor(deps: { writer: BatchWriter; clock: Clock; log: Log; soonDelay: number; late: () => Operation[] }) {
+  /**
+   * `soonDelay` in milliseconds: see `soon` above. `late` gives the writes that are gathered elsewhere, when a batch
+   * starts. While `hasRoom` says no, messages that only online sessions wait for are not written.
+   */
+  constructor(deps: {
+    writer: BatchWriter
+    clock: Clock
+    log: Log
+    soonDelay: number
+    late: () => Operation[]
+    hasRoom: () => boolean
+  }) {
     this.#writer = deps.writer
     this.#late = deps.late
     this.#clock = deps.clock
     this.#log = deps.log
     this.#soonDelay = deps.soonDelay
+    this.#hasRoom = deps.hasRoom
+  }
+
+  /** True while the last batch failed. */
+  get isFailing(): boolean {
+    return this.#isFailing
   }
 
   /** Adds a message. It is settled, and its queues are woken, when its batch is durable. */
   add(entry: Entry, urgency: Urgency): void {
     this.#entries.push(entry)
-    if (urgency === 'now') this.#pressing = this.#entries.length
-    this.hurry(urgency)
+    this.#count(entry, 1)
+    if (entry.window > 0) this.#addRelaxed(entry)
+    else {
+      if (urgency === 'now') this.#pressing = this.#entries.length
+      this.hurry(urgency)
+    }
   }
 
   /** Adds a write. `done` is called when it is durable; `queue` has its position written along. */
@@ -93,6 +130,23 @@ export class Committer {
     if (options.done !== undefined) this.#waiters.push(options.done)
     if (operation !== null && urgency !== 'lazy') this.#sync = true
     this.hurry(urgency)
+  }
+
+  /** Sees to it that a batch with all that was added before starts within `delay` milliseconds. */
+  within(delay: number): void {
+    const due = this.#clock.monotonic() + delay
+    if (this.#deadline !== null && this.#deadline.due <= due) return
+    this.#deadline?.timer.cancel()
+    const timer = this.#clock.after(delay, () => {
+      this.#deadline = null
+      this.press()
+    })
+    this.#deadline = { due, timer }
+  }
+
+  #addRelaxed(entry: Entry): void {
+    if (this.#gatheredBytes > MAX_GATHERED_BYTES) this.press()
+    else this.within(delayOf(entry.window))
   }
 
   /** Resolves when everything that was added before is durable. */
@@ -109,7 +163,8 @@ export class Committer {
   /** Sees to it that the next batch starts no later than `urgency` asks for. */
   hurry(urgency: Urgency): void {
     if (urgency === 'now' || this.#urgency === 'lazy') this.#urgency = urgency
-    if (this.#running || this.#immediate) return
+    // After a failure, the retry has its own time.
+    if (this.#running || this.#immediate || this.#isFailing) return
     if (urgency === 'now') {
       this.#immediate = true
       // After the input of this turn of the event loop, so that one batch takes all of it.
@@ -129,6 +184,7 @@ export class Committer {
   async close(): Promise<void> {
     this.#closing = true
     this.#ripening?.cancel()
+    this.#deadline?.timer.cancel()
     this.#timer?.timer.cancel()
     this.#timer = null
     if (this.#running) await new Promise<void>(resolve => (this.#idle = resolve))
@@ -155,22 +211,43 @@ export class Committer {
     this.#ripening = null
     if (this.#closing) return
     this.#dropElided()
-    this.#pressing = Math.max(this.#pressing, this.#ripe)
+    if (this.#hasRoom()) this.#pressing = Math.max(this.#pressing, this.#ripe)
     this.#ripe = this.#entries.length
-    if (this.#pressing > 0 || this.#operations.length > 0) void this.#run()
-    if (this.#entries.length > 0) this.#ripen()
+    if (!this.#isFailing && (this.#pressing > 0 || this.#operations.length > 0)) void this.#run()
+    if (this.#awaited > 0) this.#ripen()
   }
 
   /** Forgets the messages that everybody took while they waited for the delay. */
   #dropElided(): void {
     const entries = this.#entries
-    const isAlive = (entry: Entry) => entry.waiting > 0 || entry.mustCommit
+    const isAlive = (entry: Entry) => entry.isAlive
     const kept = entries.filter(isAlive)
     if (kept.length === entries.length) return
     this.stats.elided += entries.length - kept.length
     this.#ripe = entries.slice(0, this.#ripe).filter(isAlive).length
     this.#pressing = entries.slice(0, this.#pressing).filter(isAlive).length
     this.#entries = kept
+    this.#gatheredBytes = 0
+    this.#awaited = 0
+    for (const entry of kept) this.#count(entry, 1)
+  }
+
+  #count(entry: Entry, sign: 1 | -1): void {
+    this.#gatheredBytes += sign * entry.message.size
+    if (entry.window === 0) this.#awaited += sign
+  }
+
+  /** The oldest of the pressing messages, as many as fit a batch. */
+  #takePressing(): Entry[] {
+    let count = 0
+    for (let bytes = 0; count < this.#pressing && bytes < MAX_BATCH_BYTES; count++) {
+      bytes += (this.#entries[count] as Entry).message.size
+    }
+    const taken = this.#entries.splice(0, count)
+    for (const entry of taken) this.#count(entry, -1)
+    this.#ripe = Math.max(0, this.#ripe - count)
+    this.#pressing -= count
+    return taken
   }
 
   #isEmpty(): boolean {
@@ -189,7 +266,11 @@ export class Committer {
   }
 
   async #run(): Promise<void> {
-    if (this.#running || this.#closing || this.#isEmpty()) return
+    if (this.#running || this.#closing) return
+    if (this.#isEmpty()) {
+      this.#isFailing = false
+      return
+    }
     this.#timer?.timer.cancel()
     this.#timer = null
     this.#running = true
@@ -203,27 +284,27 @@ export class Committer {
 
   async #commit(): Promise<void> {
     this.#dropElided()
-    const entries = this.#entries.splice(0, this.#pressing)
+    const entries = this.#takePressing()
     const waiters = this.#waiters
     const operations = this.#operations.concat(this.#late())
     const touched = this.#touched
     const sync = this.#sync
-    this.#ripe = Math.max(0, this.#ripe - this.#pressing)
-    this.#pressing = 0
     this.#waiters = []
     this.#operations = []
     this.#touched = new Set()
     this.#sync = false
-    // Younger messages stay, and must ripen.
-    this.#urgency = this.#entries.length > 0 ? 'soon' : 'lazy'
+    // What did not fit goes next; younger messages stay, and must ripen.
+    this.#urgency = this.#pressing > 0 ? 'now' : this.#awaited > 0 ? 'soon' : 'lazy'
 
     const batch = operations.slice()
     const written: Entry[] = []
     const positions: [LevelQueue, Position][] = []
     for (const entry of entries) {
-      if (entry.waiting > 0) this.#stage(entry, batch, touched)
-      if (entry.waiting > 0 || entry.mustCommit) written.push(entry)
+      if (!entry.isAlive) continue
+      this.#stage(entry, batch, touched)
+      written.push(entry)
     }
+    const mustSync = sync || waiters.length > 0 || written.some(entry => entry.window !== Number.POSITIVE_INFINITY)
     for (const queue of touched) {
       if (queue.discarded) continue
       const position = queue.position()
@@ -232,18 +313,29 @@ export class Committer {
     }
     try {
       if (batch.length > 0) {
-        await this.#writer.write(batch, sync || written.length > 0 || waiters.length > 0)
+        await this.#writer.write(batch, mustSync)
         this.stats.commits++
+        if (mustSync) this.stats.syncs++
         for (const operation of batch) {
           this.stats.bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0)
         }
       }
+      if (this.#isFailing) this.#log.info({}, 'the store writes again')
+      this.#isFailing = false
     } catch (error) {
       this.stats.failures++
-      this.#log.error({ reason: reasonOf(error) }, 'the store cannot write; what needs the disk is not acknowledged')
-      for (const entry of written) entry.state = PENDING
+      if (!this.#isFailing) {
+        this.#log.error({ reason: reasonOf(error) }, 'the store cannot write; what needs the disk is not acknowledged')
+      }
+      this.#isFailing = true
+      for (const entry of written) {
+        entry.state = PENDING
+        entry.takeBackReceipt()
+        this.#count(entry, 1)
+      }
       this.#entries = written.concat(this.#entries)
       this.#pressing += written.length
+      this.#ripe += written.length
       this.#operations = operations.concat(this.#operations)
       this.#waiters = waiters.concat(this.#waiters)
       for (const queue of touched) this.#touched.add(queue)
@@ -258,7 +350,10 @@ export class Committer {
 
   #stage(entry: Entry, batch: Operation[], touched: Set<LevelQueue>): void {
     entry.state = COMMITTING
+    const receipt = entry.giveReceipt()
+    if (receipt !== undefined) batch.push({ type: 'put', key: receipt.key, value: NOTHING })
     entry.refs = entry.refs.filter(ref => !ref.removed)
+    if (entry.waiting === 0) return
     const places = []
     for (const ref of entry.refs) {
       const { queue, index } = ref
@@ -279,7 +374,7 @@ export class Committer {
       })
       touched.add(queue)
     }
-    batch.push({ type: 'put', key: bodyKey(entry.id), value: encodeBody(entry.message, places) })
+    batch.push({ type: 'put', key: bodyKey(entry.id), value: encodeBody(entry.message, entry.acceptedAt, places) })
   }
 
   #becameDurable(entry: Entry): void {
@@ -290,7 +385,7 @@ export class Committer {
       for (const { queue, index, removed } of entry.refs) {
         if (removed) this.write({ type: 'del', key: queueKey(queue.session, index) }, 'lazy', { queue })
       }
-      if (entry.isAbandoned()) this.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
+      if (entry.refs.length > 0 && entry.isAbandoned()) this.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
     }
     entry.settle()
   }

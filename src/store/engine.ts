@@ -2,58 +2,103 @@
  * The queue engine: what the broker's hot path asks of the store. Everything here is synchronous and in
  * memory; the committer carries it to the disk. Reading back is by pages.
  */
-import type { Message, QueueEngine, QueueTarget, SessionExpiry, SessionQueue, Settlement } from '../broker/ports.ts'
+import type {
+  Message,
+  QueueEngine,
+  QueueTarget,
+  ReceivedIds,
+  SessionExpiry,
+  SessionQueue,
+  Settlement,
+} from '../broker/ports.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import type { Grant } from '../mqtt/subscription.ts'
 import type { Committer, Operation, Urgency } from './committer.ts'
-import type { Database } from './database.ts'
-import { DURABLE, Entry, PENDING, type Place, Ref } from './entry.ts'
-import { bodyKey, incomingKey, indexOfKey, queueKey, queueRange, sessionKey, subscriptionKey } from './keys.ts'
+import type { Disk } from './disk.ts'
+import { type Durability, delayOf } from './durability.ts'
+import { Entry, PENDING, type Received, type Ref } from './entry.ts'
+import { bodyKey, incomingKey, queueKey, subscriptionKey } from './keys.ts'
 import { type LevelQueue, NEVER, type Page, type QueueStore } from './queue.ts'
-import { decodeBody, decodeReference, encodeBody, encodeReference, type Reference } from './records.ts'
+import type { Quota } from './quota.ts'
+import type { QueueReader } from './reader.ts'
+import { decodeBody, encodeBody, encodeReference } from './records.ts'
 import type { RetainedMessages } from './retained.ts'
 import { type Sessions, sessionRecord } from './sessions.ts'
 import type { Subscriptions } from './subscriptions.ts'
+import type { StoreTime } from './time.ts'
 
-/** References read from disk at a time… */
-const PAGE_MESSAGES = 500
-/** …unless their messages are larger than this together. */
-const PAGE_BYTES = 1024 * 1024
+/** A message of QoS 0 that is queued is written within so many milliseconds: often enough, and easy on the card. */
+const QOS0_WINDOW_MS = 2_000
+/** Milliseconds until a page that could not be read is asked for again. */
+const READ_RETRY_MS = 1_000
 
-const NO_IDS: ReadonlySet<number> = new Set()
+const NO_IDS: ReceivedIds = new Set()
 
 export interface EngineStats {
-  /** Messages that a limit pushed out of a queue. */
+  /** Messages that a limit pushed out of a queue, or that it did not let in. */
   dropped: number
-  /** References whose message was not on disk. */
-  dangling: number
+  /** Messages whose time was over before they were sent. */
+  expired: number
+  /** Messages that there was no room for, so that their publishers were not acknowledged. */
+  refused: number
+}
+
+/** By client identifier. */
+export type Incoming = Map<string, Received>
+
+export interface EngineOptions {
+  /** QoS 0 is queued for sessions that are away. */
+  queueQos0: boolean
 }
 
 export class Engine implements QueueEngine, QueueStore {
-  readonly stats: EngineStats = { dropped: 0, dangling: 0 }
-  readonly #database: Database
+  readonly stats: EngineStats = { dropped: 0, expired: 0, refused: 0 }
+  readonly #options: EngineOptions
+  readonly #disk: Disk
+  readonly #reader: QueueReader
+  readonly #clock: Clock
+  readonly #time: StoreTime
   readonly #committer: Committer
+  readonly #durability: Durability
+  readonly #quota: Quota
+  readonly #hasRoom: () => boolean
   readonly #sessions: Sessions
   readonly #subscriptions: Subscriptions
   readonly #retained: RetainedMessages
-  readonly #incoming: Map<string, Set<number>>
+  readonly #incoming: Incoming
   readonly #log: Log
   readonly #overflowing = new Set<LevelQueue>()
+  #relieving = false
   readonly #reserve = (operation: Operation) => this.#committer.write(operation, 'soon')
 
   constructor(deps: {
-    database: Database
+    options: EngineOptions
+    disk: Disk
+    reader: QueueReader
+    clock: Clock
+    time: StoreTime
     committer: Committer
+    durability: Durability
+    quota: Quota
+    hasRoom: () => boolean
     sessions: Sessions
     subscriptions: Subscriptions
     retained: RetainedMessages
-    incoming: Map<string, Set<number>>
+    incoming: Incoming
     log: Log
   }) {
-    this.#database = deps.database
+    this.#options = deps.options
+    this.#disk = deps.disk
+    this.#reader = deps.reader
+    this.#clock = deps.clock
+    this.#time = deps.time
     this.#committer = deps.committer
+    this.#durability = deps.durability
+    this.#quota = deps.quota
+    this.#hasRoom = deps.hasRoom
     this.#sessions = deps.sessions
     this.#subscriptions = deps.subscriptions
     this.#retained = deps.retained
@@ -74,38 +119,96 @@ export class Engine implements QueueEngine, QueueStore {
     targets: readonly QueueTarget[],
     settlement: Settlement | null,
     received?: { clientId: string; packetId: number },
-  ): void {
+  ): boolean {
     const isRetained = message.retain && message.qos > 0
+    // Without room on the disk nothing is promised ahead of it.
+    const window = this.#hasRoom() ? this.#windowOf(message) : 0
     // QoS 2 takes its turn with the commits even if nothing is to be written: messages of one publisher keep their order.
-    const mustCommit = message.qos === 2 || isRetained
-    if (targets.length === 0 && !mustCommit) {
+    const mustCommit = window === 0 && (message.qos === 2 || isRetained)
+    if (targets.length === 0 && !mustCommit && !isRetained && received === undefined) {
       settlement?.settled()
-      return
+      return true
+    }
+    if (!this.#mayAccept(message, targets, mustCommit)) {
+      this.stats.refused++
+      settlement?.refused()
+      return false
     }
     if (isRetained) this.#retained.set(message)
-    if (received !== undefined) this.recordReceived(received.clientId, received.packetId)
-    const entry = this.#enter(message, mustCommit, settlement)
+    const entry = this.#enter(message, { mustCommit, window, settlement })
+    if (received !== undefined) {
+      const { clientId, packetId } = received
+      const ids = this.#incomingOf(clientId)
+      ids.set(packetId, entry)
+      entry.received = { key: incomingKey(clientId, packetId), ids, packetId }
+    }
     let urgency: Urgency = mustCommit ? 'now' : 'soon'
-    for (const target of targets) {
-      const queue = target.queue as LevelQueue
-      const grant = message.clientId === queue.clientId ? target.grants.own : target.grants.others
-      // [MQTT-3.8.3-3] No local.
-      if (grant === null) continue
-      const qos = queuedQos(message, grant)
-      if (qos === 0) continue
-      const { rap, subscriptionIdentifiers } = grant
-      const retain = rap && message.retain
-      entry.refs.push(queue.append(entry, { qos, retain, subscriptionIdentifiers, isShared: target.isShared }))
-      entry.waiting++
-      if (!queue.attached) urgency = 'now'
-    }
-    if (entry.waiting === 0 && !mustCommit) {
-      entry.settle()
-      return
-    }
-    this.#committer.add(entry, urgency)
+    for (const target of targets) if (this.#enqueue(entry, target)) urgency = 'now'
+    if (entry.isAlive) this.#committer.add(entry, urgency)
+    else if (isRetained) this.#committer.within(delayOf(window))
+    if (window > 0 || !entry.isAlive) entry.settle()
     // Only now, when every queue has it: the first session's acknowledgement must not settle it for all.
     if (!entry.held) for (const target of targets) target.queue.onReady?.()
+    return true
+  }
+
+  /** Nobody is promised anything of QoS 0. */
+  #windowOf({ topic, qos }: Message): number {
+    const window = this.#durability.windowOf(topic)
+    return qos === 0 ? Math.max(window, QOS0_WINDOW_MS) : window
+  }
+
+  /** Puts the message into a queue. Returns true when the session is away, so that the disk must have it at once. */
+  #enqueue(entry: Entry, target: QueueTarget): boolean {
+    const { message } = entry
+    const queue = target.queue as LevelQueue
+    const grant = message.clientId === queue.clientId ? target.grants.own : target.grants.others
+    // [MQTT-3.8.3-3] No local.
+    if (grant === null) return false
+    const isSpool = target.isSpool === true
+    const qos = isSpool ? spooledQos(message, grant) : (Math.min(message.qos, grant.qos) as QoS)
+    // Who is here gets QoS 0 at once.
+    if (qos === 0 && (queue.attached || !this.#options.queueQos0)) return false
+    if (this.#quota.limits.overflow === 'drop-newest' && this.#isFull(queue, message)) {
+      this.dropped(queue)
+      return false
+    }
+    const { rap, subscriptionIdentifiers } = grant
+    const retain = rap && message.retain
+    entry.refs.push(queue.append(entry, { qos, retain, subscriptionIdentifiers, isShared: target.isShared }))
+    entry.waiting++
+    if (this.#quota.isTotalOver()) void this.#relieve()
+    // Nobody waits for an acknowledgement of QoS 0.
+    return !queue.attached && message.qos > 0
+  }
+
+  /** False when the message needs a disk that has no room, or a queue that has none and may not drop. */
+  #mayAccept(message: Message, targets: readonly QueueTarget[], mustCommit: boolean): boolean {
+    const needsDisk = mustCommit || targets.some(({ queue }) => !(queue as LevelQueue).attached)
+    if (needsDisk && !this.#hasRoom()) return false
+    if (this.#quota.limits.overflow !== 'reject') return true
+    return !targets.some(({ queue }) => this.#isFull(queue as LevelQueue, message))
+  }
+
+  #isFull(queue: LevelQueue, { size }: Message): boolean {
+    const more = { count: 1, bytes: size }
+    return this.#quota.isOver(queue, more) || this.#quota.isTotalOver(more)
+  }
+
+  /** All queues together hold too much: the one that holds most gives way. */
+  async #relieve(): Promise<void> {
+    if (this.#relieving || this.#quota.limits.overflow !== 'drop-oldest') return
+    this.#relieving = true
+    try {
+      for (let before = Number.POSITIVE_INFINITY; this.#quota.isTotalOver() && this.#quota.bytes < before; ) {
+        before = this.#quota.bytes
+        let largest: LevelQueue | undefined
+        for (const queue of this.#sessions) if (queue.bytes > (largest?.bytes ?? 0)) largest = queue
+        await largest?.dropOldest(() => !this.#quota.isTotalOver())
+      }
+    } finally {
+      this.#relieving = false
+    }
   }
 
   retain(message: Message): void {
@@ -114,27 +217,35 @@ export class Engine implements QueueEngine, QueueStore {
 
   acceptRetained(message: Message, to: SessionQueue, grant: Grant): void {
     const queue = to as LevelQueue
-    const qos = queuedQos(message, grant)
+    const qos = spooledQos(message, grant)
     if (qos === 0) return
     const { subscriptionIdentifiers } = grant
-    const entry = this.#enter(message, false, null)
+    const entry = this.#enter(message, { mustCommit: false, window: 0, settlement: null })
     entry.refs.push(queue.append(entry, { qos, retain: true, subscriptionIdentifiers, isShared: false }))
     entry.waiting++
     this.#committer.add(entry, queue.attached ? 'soon' : 'now')
     if (!entry.held) queue.onReady?.()
   }
 
-  received(clientId: string): ReadonlySet<number> {
+  received(clientId: string): ReceivedIds {
     return this.#incoming.get(clientId) ?? NO_IDS
   }
 
   forget(clientId: string, packetId: number, done: () => void): void {
     const ids = this.#incoming.get(clientId)
-    if (ids?.delete(packetId) !== true) {
+    const entry = ids?.get(packetId)
+    if (ids === undefined || entry === undefined) {
       done()
       return
     }
+    ids.delete(packetId)
     if (ids.size === 0) this.#incoming.delete(clientId)
+    if (entry?.state === PENDING) {
+      // It was never written, and now need not be.
+      entry.received = undefined
+      done()
+      return
+    }
     this.#committer.write({ type: 'del', key: incomingKey(clientId, packetId) }, 'now', { done })
   }
 
@@ -190,98 +301,36 @@ export class Engine implements QueueEngine, QueueStore {
     queue.discard()
     for (const operation of this.#sessions.delete(queue)) this.#committer.write(operation, 'now')
     await this.#committer.durable()
-    if (this.#database.status === 'open') void this.purge(queue.session)
+    if (this.#disk.isOpen) void this.#reader.purge(queue.session)
   }
 
-  /** Records an incoming QoS 2 identifier, with its message where aedes' contract wants that kept. Durable with the next commit. */
-  recordReceived(clientId: string, packetId: number, message?: Message): void {
-    const ids = this.#incoming.get(clientId) ?? new Set()
-    this.#incoming.set(clientId, ids.add(packetId))
-    const value = message === undefined ? Buffer.alloc(0) : encodeBody(message, [])
+  /** Records an incoming QoS 2 identifier, with its message, as aedes' contract wants it. Durable with the next commit. */
+  recordReceived(clientId: string, packetId: number, message: Message): void {
+    this.#incomingOf(clientId).set(packetId, null)
+    const value = encodeBody(message, this.#time.now(), [])
     this.#committer.write({ type: 'put', key: incomingKey(clientId, packetId), value }, 'now')
   }
 
   /** The message that was recorded with an incoming identifier, if one was. */
   async receivedMessage(clientId: string, packetId: number): Promise<Message | undefined> {
     if (!this.received(clientId).has(packetId)) return undefined
-    const value = await this.#database.get(incomingKey(clientId, packetId))
+    const value = await this.#disk.get(incomingKey(clientId, packetId))
     return value === undefined || value.length === 0 ? undefined : decodeBody(value).message
   }
 
   /** Removes every incoming QoS 2 identifier of a session. */
   forgetAll(clientId: string): void {
-    for (const packetId of this.#incoming.get(clientId) ?? []) {
+    for (const [packetId, entry] of this.#incoming.get(clientId) ?? []) {
+      if (entry !== null) entry.received = undefined
       this.#committer.write({ type: 'del', key: incomingKey(clientId, packetId) }, 'now')
     }
     this.#incoming.delete(clientId)
   }
 
-  /**
-   * Removes what a discarded session left on disk, page by page. Begun again at the next start when it
-   * is interrupted: the session's mark (family d) goes last.
-   */
-  async purge(session: number): Promise<void> {
-    try {
-      const range = queueRange(session)
-      for (;;) {
-        const records = await this.#database.iterator({ ...range, limit: PAGE_MESSAGES }).all()
-        if (records.length === 0) break
-        const bodies = await this.#database.getMany(records.map(([, value]) => bodyKey(decodeReference(value).message)))
-        for (const [i, [key, value]] of records.entries()) {
-          this.#committer.write({ type: 'del', key }, 'lazy')
-          const body = bodies[i]
-          if (body === undefined) continue
-          const { message } = decodeReference(value)
-          if (this.#load(message, body).isAbandoned()) {
-            this.#committer.write({ type: 'del', key: bodyKey(message) }, 'lazy')
-          }
-        }
-        await this.#committer.durable()
-      }
-      await this.#committer.durable({ type: 'del', key: sessionKey('d', session) })
-    } catch (error) {
-      this.#log.warn(
-        { reason: reasonOf(error) },
-        'a discarded session could not be removed from disk; tried again at the next start',
-      )
-    }
-  }
-
   // What the queues need.
 
-  async readPage(queue: LevelQueue, from: number, until: number): Promise<Page> {
-    const found: { index: number; reference: Reference }[] = []
-    let bytes = 0
-    const iterator = this.#database.iterator({
-      gte: queueKey(queue.session, from),
-      lt: queueKey(queue.session, until),
-      limit: PAGE_MESSAGES,
-    })
-    let cut = false
-    try {
-      for (const [key, value] of await iterator.nextv(PAGE_MESSAGES)) {
-        const reference = decodeReference(value)
-        bytes += reference.size
-        cut = found.length > 0 && bytes > PAGE_BYTES
-        if (cut) break
-        found.push({ index: indexOfKey(key), reference })
-      }
-    } finally {
-      await iterator.close()
-    }
-    const bodies = await this.#database.getMany(found.map(({ reference }) => bodyKey(reference.message)))
-    const refs: Ref[] = []
-    for (const [i, { index, reference }] of found.entries()) {
-      const body = bodies[i]
-      if (body !== undefined) refs.push(this.#refOf(queue, index, reference, body))
-      else if (queue.has(index)) {
-        this.stats.dangling++
-        queue.lose(index, reference.size)
-      }
-    }
-    const last = found.at(-1)
-    const isFull = cut || found.length === PAGE_MESSAGES
-    return { refs, readUntil: isFull && last !== undefined ? last.index + 1 : until }
+  readPage(queue: LevelQueue, from: number, until: number): Promise<Page> {
+    return this.#reader.readPage(queue, from, until)
   }
 
   erase(ref: Ref): void {
@@ -322,6 +371,24 @@ export class Engine implements QueueEngine, QueueStore {
 
   readFailed(queue: LevelQueue, error: unknown): void {
     this.#log.error({ client: queue.clientId, reason: reasonOf(error) }, 'a session queue could not be read')
+    this.#clock.after(READ_RETRY_MS, () => queue.onReady?.())
+  }
+
+  expired(): void {
+    this.stats.expired++
+  }
+
+  deadlineOf({ message, acceptedAt }: Entry): number {
+    return Math.min(message.expiresAt ?? Number.POSITIVE_INFINITY, acceptedAt + this.#quota.limits.maxAge)
+  }
+
+  now(): number {
+    return this.#time.now()
+  }
+
+  /** Forgets which queues were full and are not any more. */
+  endEpisodes(): void {
+    for (const queue of this.#overflowing) if (!this.#quota.isNearlyOver(queue)) this.#overflowing.delete(queue)
   }
 
   dropped(queue: LevelQueue): void {
@@ -329,36 +396,27 @@ export class Engine implements QueueEngine, QueueStore {
     if (this.#overflowing.has(queue)) return
     this.#overflowing.add(queue)
     this.#log.warn(
-      { client: queue.clientId, waiting: queue.count },
-      'the queue of a session is full; its oldest messages are dropped (limits.max_queued_messages, limits.max_queued_bytes)',
+      { client: queue.clientId, waiting: queue.count, overflow: this.#quota.limits.overflow },
+      'the queue of a session is full and messages are dropped (limits.max_queued_…, max_total_…, overflow)',
     )
   }
 
-  #enter(message: Message, mustCommit: boolean, settlement: Settlement | null): Entry {
+  #enter(message: Message, options: { mustCommit: boolean; window: number; settlement: Settlement | null }): Entry {
     const id = this.#sessions.nextMessage(this.#reserve)
-    return new Entry({ id, message, state: PENDING, mustCommit, settlement })
+    return new Entry({ id, message, acceptedAt: this.#time.now(), state: PENDING, ...options })
   }
 
-  #refOf(queue: LevelQueue, index: number, reference: Reference, body: Buffer): Ref {
-    const entry = this.#load(reference.message, body)
-    const ref = new Ref(entry, queue, index, reference)
-    ref.released = reference.released
-    ref.packetId = reference.packetId
-    return ref
-  }
-
-  #load(id: number, body: Buffer): Entry {
-    const { message, places: written } = decodeBody(body)
-    const places: Place[] = []
-    for (const { session, index } of written) {
-      const queue = this.#sessions.byNumber(session)
-      if (queue !== undefined) places.push({ queue, index })
+  #incomingOf(clientId: string): Received {
+    let ids = this.#incoming.get(clientId)
+    if (ids === undefined) {
+      ids = new Map()
+      this.#incoming.set(clientId, ids)
     }
-    return new Entry({ id, message, state: DURABLE, mustCommit: false, settlement: null, places })
+    return ids
   }
 }
 
-/** The lower of the two; a message of QoS 0 is queued for spools only, at QoS 1. */
-function queuedQos(message: Message, grant: Grant): QoS {
+/** The lower of the two; a message of QoS 0 that a spool takes is carried at QoS 1. */
+function spooledQos(message: Message, grant: Grant): QoS {
   return message.qos === 0 ? 1 : (Math.min(grant.qos, message.qos) as QoS)
 }

@@ -5,6 +5,7 @@
  * while it is pending it is never written (elision). A commit makes it *durable*.
  */
 import type { Delivery, Message, Settlement } from '../broker/ports.ts'
+import type { QoS } from '../mqtt/packets.ts'
 import type { LevelQueue } from './queue.ts'
 
 export const PENDING = 0
@@ -17,10 +18,22 @@ export interface Place {
   readonly index: number
 }
 
+/** What comes in between PUBLISH and PUBREL (QoS 2) of one session: packet identifiers, with the message of those that are not written yet. */
+export type Received = Map<number, Entry | null>
+
+/** A packet identifier that is to be recorded. */
+export interface Receipt {
+  readonly key: Buffer
+  readonly ids: Received
+  readonly packetId: number
+}
+
 export class Entry {
   /** Number of the message; its body's key. */
   readonly id: number
   readonly message: Message
+  /** When it was accepted, in the time of the store. */
+  readonly acceptedAt: number
   /** The references, of an entry that was not read from disk. Those removed before the commit are taken out by it. */
   refs: Ref[] = []
   /** The places written in the body, of an entry that was read from disk. */
@@ -30,6 +43,10 @@ export class Entry {
   waiting = 0
   /** The publisher waits for the commit even if nobody waits for the message: it is retained, or of QoS 2. */
   readonly mustCommit: boolean
+  /** Milliseconds before a power cut in which it may be lost; 0 when it is acknowledged only once it is durable. */
+  readonly window: number
+  /** The publisher's packet identifier (QoS 2), to be recorded with the message. */
+  received: Receipt | undefined
   #settlement: Settlement | null
   /** Places before this one are known to be gone. */
   #gone = 0
@@ -37,22 +54,48 @@ export class Entry {
   constructor(fields: {
     id: number
     message: Message
+    acceptedAt: number
     state: typeof PENDING | typeof DURABLE
-    mustCommit: boolean
-    settlement: Settlement | null
+    mustCommit?: boolean
+    window?: number
+    received?: Receipt | undefined
+    settlement?: Settlement | null
     places?: readonly Place[]
   }) {
     this.id = fields.id
     this.message = fields.message
+    this.acceptedAt = fields.acceptedAt
     this.state = fields.state
-    this.mustCommit = fields.mustCommit
-    this.#settlement = fields.settlement
+    this.mustCommit = fields.mustCommit === true
+    this.window = fields.window ?? 0
+    this.received = fields.received
+    this.#settlement = fields.settlement ?? null
     this.#places = fields.places
   }
 
-  /** QoS 2 is delivered only when it is durable: exactly once must survive a pulled plug. */
+  /** QoS 2 is delivered only when it is durable, if it is promised at all: exactly once must survive a pulled plug. */
   get held(): boolean {
-    return this.state !== DURABLE && this.message.qos === 2
+    return this.state !== DURABLE && this.message.qos === 2 && this.window === 0
+  }
+
+  /** False when nothing of it need be written any more. */
+  get isAlive(): boolean {
+    return this.waiting > 0 || this.mustCommit || this.received !== undefined
+  }
+
+  /** It is being written: from here on only the packet identifier is kept of it. */
+  giveReceipt(): Receipt | undefined {
+    const { received } = this
+    received?.ids.set(received.packetId, null)
+    return received
+  }
+
+  /** It was not written after all. An identifier that was released meanwhile must not be recorded any more. */
+  takeBackReceipt(): void {
+    if (this.received === undefined) return
+    const { ids, packetId } = this.received
+    if (ids.get(packetId) === null) ids.set(packetId, this)
+    else this.received = undefined
   }
 
   settle(): void {
@@ -75,7 +118,7 @@ export class Entry {
 
 /** How a message is to be sent to one session. */
 export interface RefOptions {
-  readonly qos: 1 | 2
+  readonly qos: QoS
   readonly retain: boolean
   readonly subscriptionIdentifiers: readonly number[] | undefined
   readonly isShared: boolean
@@ -85,7 +128,7 @@ export class Ref implements Delivery {
   readonly entry: Entry
   readonly queue: LevelQueue
   readonly index: number
-  readonly qos: 1 | 2
+  readonly qos: QoS
   readonly retain: boolean
   readonly subscriptionIdentifiers: readonly number[] | undefined
   readonly isShared: boolean

@@ -2,28 +2,35 @@
  * The key families of the store. Keys are binary, numbers big endian, so that LevelDB's order is the
  * order of arrival.
  *
- *   m name                       what the store knows of itself: schema version, next numbers
+ *   m name                       what the store knows of itself: schema version, next numbers, its time
  *   s clientId                   a persistent session: its number
  *   d session                    a discarded session whose queue is still being removed
  *   u session filter             a subscription of a session
- *   p session                    position of a session's queue: next index, sent so far, count, bytes
+ *   p session                    position of a session's queue: next index, sent so far, count, bytes, soonest expiry
  *   q session index              one message waiting for a session: a reference to its body
  *   b message                    body of a message that at least one session waits for
  *   i clientId 00 packetId       incoming QoS 2: a packet identifier between PUBLISH and PUBREL
  *   r topic                      a retained message
  *   w clientId                   the will of a session
  *
- * session: 4 bytes. index and message: 6 bytes, enough for 2,800 years at 3,000 messages a second.
+ * Every value ends with a checksum (disk.ts). session: 4 bytes. index and message: 6 bytes, enough for 2,800 years at 3,000 messages a second.
  */
 
-/** Written at creation; a store with another number is migrated or refused. */
-export const SCHEMA_VERSION = 1
+/**
+ * Written at creation. A store with a lower number is migrated (migrations.ts), one with a higher number refused.
+ *   1   the first
+ *   2   checksums; times in the time of the store instead of wall time; when a message was accepted
+ */
+export const SCHEMA_VERSION = 2
 
 const family = (letter: string) => letter.charCodeAt(0)
 
 const INCOMING = family('i')
 const BODY = family('b')
 const QUEUE = family('q')
+
+/** First key of all, and the first key behind all. */
+export const EVERYTHING = { gte: Buffer.from([0]), lt: Buffer.from([0xff]) }
 
 /** First key of a family, and the first key behind it. */
 export function familyRange(letter: string): { gte: Buffer; lt: Buffer } {
@@ -86,6 +93,10 @@ export function bodyKey(message: number): Buffer {
   key[0] = BODY
   key.writeUIntBE(message, 1, 6)
   return key
+}
+
+export function messageOfKey(key: Buffer): number {
+  return key.readUIntBE(1, 6)
 }
 
 export function incomingKey(clientId: string, packetId: number): Buffer {

@@ -6,22 +6,36 @@
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Message as BrokerMessage, Persistence, QueueTarget, Subscription, Will } from '../broker/ports.ts'
-import type { Clock, Timer } from '../kernel/clock.ts'
+import type { Clock, ClockSync, Timer } from '../kernel/clock.ts'
 import { LarderError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { Message } from '../mqtt/message.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import { grantsOf } from '../mqtt/subscription.ts'
-import { Committer, type CommitterStats } from './committer.ts'
-import { batchWriter, type Database, openDatabase } from './database.ts'
-import type { Engine, EngineStats } from './engine.ts'
+import { type BatchWriter, Committer, type CommitterStats, type Operation } from './committer.ts'
+import { type Disk, type DiskStats, isFull } from './disk.ts'
+import { DiskGuard } from './disk-guard.ts'
+import { Durability, type DurabilityRule } from './durability.ts'
+import { Engine, type EngineStats, type Incoming } from './engine.ts'
 import type { Ref } from './entry.ts'
-import { subscriptionKey } from './keys.ts'
-import type { LevelQueue, QueueLimits } from './queue.ts'
+import { nameKey, subscriptionKey } from './keys.ts'
+import { migrate } from './migrations.ts'
+import { type Opening, openStore } from './opening.ts'
+import type { LevelQueue } from './queue.ts'
+import { type QueueLimits, Quota } from './quota.ts'
+import { QueueReader } from './reader.ts'
 import { load } from './recovery.ts'
 import { RetainedMessages } from './retained.ts'
+import { Sessions } from './sessions.ts'
 import { Subscriptions } from './subscriptions.ts'
+import { Sweeper } from './sweeper.ts'
+import { encodeTime, StoreTime } from './time.ts'
 import { Wills } from './wills.ts'
+
+/** Milliseconds between two records of the time of the store, while there are other writes anyway… */
+const TIME_INTERVAL_MS = 10_000
+/** …and while there are none. */
+const IDLE_TIME_INTERVAL_MS = 600_000
 
 interface ClientRef {
   id: string
@@ -48,72 +62,159 @@ export interface LevelPersistenceOptions {
   /** Milliseconds between writes of retained messages of QoS 0. */
   retainedInterval: number
   limits: QueueLimits
+  /** What an acknowledgement promises; see durability.ts. */
+  durability: { window: number; rules: readonly DurabilityRule[] }
+  /** QoS 0 is queued for sessions that are away. */
+  queueQos0: boolean
+  /** Bytes that stay free on the disk. */
+  minFree: number
 }
+
+export interface LevelPersistenceDependencies {
+  clock: Clock
+  sync: ClockSync
+  log: Log
+  /** Stands between the store and the disk: for tests of a disk that fails. */
+  writer?: (disk: BatchWriter) => BatchWriter
+}
+
+export type StoreStats = CommitterStats &
+  EngineStats &
+  DiskStats & { dangling: number; retained: number; messages: number; bytesWaiting: number }
 
 /** Everything that exists while the store is open. */
 interface Open {
-  database: Database
-  committer: Committer
-  engine: Engine
-  subscriptions: Subscriptions
-  retained: RetainedMessages
-  wills: Wills
-  incoming: Map<string, Set<number>>
-  retainedTimer: Timer
+  disk: Disk
+  opening: Opening
+  parts: Parts
+  timers: Timer[]
 }
 
+type Parts = ReturnType<LevelPersistence['assemble']>
+
 export class LevelPersistence implements Persistence {
+  readonly time: StoreTime
   readonly #options: LevelPersistenceOptions
-  readonly #clock: Clock
-  readonly #log: Log
+  readonly #deps: LevelPersistenceDependencies
+  readonly #guard: DiskGuard
   #open: Open | null = null
   /** Whose wills these are. Not copied: in a cluster, a broker's name may be given after this. */
   broker: { id: string } | null = null
 
-  constructor(options: LevelPersistenceOptions, deps: { clock: Clock; log: Log }) {
+  constructor(options: LevelPersistenceOptions, deps: LevelPersistenceDependencies) {
+    const { clock, sync, log } = deps
     this.#options = options
-    this.#clock = deps.clock
-    this.#log = deps.log
+    this.#deps = deps
+    this.time = new StoreTime({ clock, sync })
+    this.#guard = new DiskGuard({ location: this.#location, minFree: options.minFree }, { clock, log })
+  }
+
+  get #location(): string {
+    return join(this.#options.dataDir, 'store')
   }
 
   get queues(): Engine {
     return this.#opened.engine
   }
 
-  get stats(): CommitterStats & EngineStats & { retained: number } {
-    const { committer, engine, retained } = this.#opened
-    return { ...committer.stats, ...engine.stats, retained: retained.count }
+  get stats(): StoreStats {
+    const { committer, engine, reader, retained, quota } = this.#opened
+    const { disk } = this.#open as Open
+    const waiting = { messages: quota.count, bytesWaiting: quota.bytes }
+    return {
+      ...committer.stats,
+      ...engine.stats,
+      ...disk.stats,
+      ...waiting,
+      dangling: reader.dangling,
+      retained: retained.count,
+    }
   }
 
-  /** Opens the store and reads what must be in memory. See `openDatabase` for its errors. */
+  /** How the store came up: whole, repaired or replaced. */
+  get opening(): Opening {
+    if (this.#open === null) throw notOpen()
+    return this.#open.opening
+  }
+
+  /** Opens the store and reads what must be in memory. See `openStore` for its errors. */
   async setup(broker: { id: string }): Promise<void> {
     this.broker = broker
-    const { dataDir, commitDelay, retainedInterval, limits } = this.#options
-    const log = this.#log
-    const database = await openDatabase(join(dataDir, 'store'), { clock: this.#clock, log })
-    const retained = new RetainedMessages({ clock: this.#clock })
-    const committer = new Committer({
-      writer: batchWriter(database),
-      clock: this.#clock,
+    const { clock, log } = this.#deps
+    const guard = this.#guard
+    const onFull = () => guard.isFull()
+    const { disk, opening, loaded } = await openStore(this.#location, { clock, log, onFull }, async opened => {
+      await migrate(opened, { clock, log })
+      const parts = this.assemble(opened)
+      await load(opened, { ...parts, time: this.time, log })
+      return parts
+    })
+    await guard.start()
+    loaded.sweeper.start()
+    const timers = [
+      clock.every(this.#options.retainedInterval, () => this.#writeRetained()),
+      clock.every(IDLE_TIME_INTERVAL_MS, () => this.#writeTime()),
+    ]
+    this.#open = { disk, opening, parts: loaded, timers }
+  }
+
+  /** The parts of the store over an opened disk, all empty. */
+  assemble(disk: Disk) {
+    const { time } = this
+    const { commitDelay, durability, limits, queueQos0 } = this.#options
+    const { clock, log, writer = same } = this.#deps
+    const guard = this.#guard
+    const retained = new RetainedMessages({ time })
+    const hasRoom = () => !guard.isLow && !committer.isFailing
+    const committer: Committer = new Committer({
+      writer: writer(watched(disk, guard)),
+      clock,
       log,
       soonDelay: commitDelay,
-      late: () => retained.takeUrgent(),
+      late: () => retained.takeUrgent().concat(this.#timeRecord(TIME_INTERVAL_MS)),
+      hasRoom,
     })
-    const subscriptions = new Subscriptions()
-    const incoming = new Map<string, Set<number>>()
-    const wills = new Wills({ committer, clock: this.#clock })
-    const engine = await load({ database, committer, subscriptions, retained, incoming, wills, limits, log })
-    const retainedTimer = this.#clock.every(retainedInterval, () => this.#writeRetained())
-    this.#open = { database, committer, engine, subscriptions, retained, wills, incoming, retainedTimer }
+    const quota = new Quota(limits)
+    const sessions = new Sessions({ quota })
+    const subscriptions = new Subscriptions({ queueQos0 })
+    const incoming: Incoming = new Map()
+    const wills = new Wills({ committer, clock })
+    const reader = new QueueReader({ disk, committer, sessions, log })
+    const engine = new Engine({
+      options: { queueQos0 },
+      disk,
+      reader,
+      clock,
+      time,
+      committer,
+      durability: new Durability(durability),
+      quota,
+      hasRoom,
+      sessions,
+      subscriptions,
+      retained,
+      incoming,
+      log,
+    })
+    const onStep = () => {
+      time.catchUp()
+      engine.endEpisodes()
+    }
+    const sweeper = new Sweeper({ queues: sessions, retained, time, clock, log, onStep })
+    return { committer, quota, engine, reader, sessions, subscriptions, retained, incoming, wills, sweeper }
   }
 
   async destroy(): Promise<void> {
-    const { committer, database, retainedTimer } = this.#opened
-    retainedTimer.cancel()
+    const { committer, sweeper } = this.#opened
+    const { disk, timers } = this.#open as Open
+    for (const timer of timers) timer.cancel()
+    this.#guard.stop()
+    await sweeper.stop()
     this.#writeRetained()
+    for (const operation of this.#timeRecord(0)) committer.write(operation, 'lazy')
     this.#open = null
     await committer.close()
-    await database.close()
+    await disk.close()
   }
 
   async storeRetained(packet: ContractPacket): Promise<void> {
@@ -193,7 +294,10 @@ export class LevelPersistence implements Persistence {
       grants: grantsOf([{ topic: packet.topic, qos: packet.qos }]),
       isShared: false,
     }))
-    await new Promise<void>(resolve => engine.accept(messageOf(packet), targets, { settled: resolve }))
+    await new Promise<void>((resolve, reject) => {
+      const refused = () => reject(new LarderError('STORE_FULL', 'the store has no room for the message.'))
+      engine.accept(messageOf(packet), targets, { settled: resolve, refused })
+    })
   }
 
   async outgoingUpdate(client: ClientRef, packet: ContractPacket): Promise<void> {
@@ -272,9 +376,9 @@ export class LevelPersistence implements Persistence {
     return Readable.from(this.#opened.wills.ofOthers(brokers))
   }
 
-  get #opened(): Open {
-    if (this.#open === null) throw new LarderError('STORE_FAILED', 'the store is not open.')
-    return this.#open
+  get #opened(): Parts {
+    if (this.#open === null) throw notOpen()
+    return this.#open.parts
   }
 
   #retainedPacketOf(message: BrokerMessage): object {
@@ -298,6 +402,39 @@ export class LevelPersistence implements Persistence {
     const { retained, committer } = this.#opened
     for (const operation of retained.takeLazy()) committer.write(operation, 'now')
   }
+
+  #writeTime(): void {
+    for (const operation of this.#timeRecord(IDLE_TIME_INTERVAL_MS)) this.#opened.committer.write(operation, 'lazy')
+  }
+
+  /** The write of the time of the store, if the last was so many milliseconds ago. */
+  #timeRecord(interval: number): Operation[] {
+    const record = this.time.record(interval)
+    return record === undefined ? [] : [{ type: 'put', key: nameKey('m', 'time'), value: encodeTime(record) }]
+  }
+}
+
+/** Tells the guard what is written, and that the disk is full. */
+function watched(disk: Disk, guard: DiskGuard): BatchWriter {
+  return {
+    async write(operations, sync) {
+      try {
+        await disk.write(operations, sync)
+      } catch (error) {
+        if (isFull(error)) await guard.isFull()
+        throw error
+      }
+      let bytes = 0
+      for (const operation of operations) bytes += operation.type === 'put' ? operation.value.length : 0
+      guard.wrote(bytes)
+    },
+  }
+}
+
+const same = (disk: BatchWriter) => disk
+
+function notOpen(): LarderError {
+  return new LarderError('STORE_FAILED', 'the store is not open.')
 }
 
 function messageOf(packet: ContractPacket): Message {

@@ -13,6 +13,7 @@
 import type { Delivery, SessionExpiry, SessionQueue } from '../broker/ports.ts'
 import { Deque } from '../kernel/deque.ts'
 import { DURABLE, type Entry, PENDING, Ref, type RefOptions } from './entry.ts'
+import type { Quota } from './quota.ts'
 import type { Position } from './records.ts'
 
 /** What a queue needs of the store. */
@@ -33,19 +34,18 @@ export interface QueueStore {
   readFailed(queue: LevelQueue, error: unknown): void
   /** Called for each message that a limit pushed out. */
   dropped(queue: LevelQueue): void
+  /** Called for each message whose time was over before it was sent. */
+  expired(): void
+  /** When a message may be sent no more, in the time of the store; Infinity for never. */
+  deadlineOf(entry: Entry): number
+  /** The time of the store. */
+  now(): number
 }
 
 export interface Page {
   refs: Ref[]
   /** Everything below this index was looked at. */
   readUntil: number
-}
-
-export interface QueueLimits {
-  /** Messages that one session's queue may hold. Beyond, the oldest goes. */
-  maxMessages: number
-  /** Bytes of topics and payloads that one session's queue may hold. Beyond, the oldest goes. */
-  maxBytes: number
 }
 
 /** The expiry of a session of MQTT 3.x. */
@@ -71,9 +71,11 @@ export class LevelQueue implements SessionQueue {
   #tail: number
   #count: number
   #bytes: number
+  /** No message expires before this. */
+  #soonest: number
   #written: Position
   readonly #store: QueueStore
-  readonly #limits: QueueLimits
+  readonly #quota: Quota
   readonly #memory = new Deque<Ref>()
   #memoryFirst: number
   #memoryBytes = 0
@@ -93,19 +95,21 @@ export class LevelQueue implements SessionQueue {
     position: Position
     expiry?: SessionExpiry
     store: QueueStore
-    limits: QueueLimits
+    quota: Quota
   }) {
     this.expiry = fields.expiry ?? NEVER
     this.clientId = fields.clientId
     this.session = fields.session
     this.#store = fields.store
-    this.#limits = fields.limits
+    this.#quota = fields.quota
     this.#head = fields.head
     this.#next = fields.head
     this.#tail = fields.position.tail
     this.#memoryFirst = fields.position.tail
-    this.#count = fields.position.count
-    this.#bytes = fields.position.bytes
+    this.#count = 0
+    this.#bytes = 0
+    this.#soonest = fields.position.soonest
+    this.#account(fields.position.count, fields.position.bytes)
     this.#written = fields.position
     this.sentBefore = fields.position.sent
   }
@@ -128,8 +132,17 @@ export class LevelQueue implements SessionQueue {
       sent: Math.max(this.sentBefore, this.#next),
       count: this.#count,
       bytes: this.#bytes,
+      soonest: this.#soonest,
     }
   }
+
+  /** No message of the queue expires before this, in the time of the store; Infinity when none does. */
+  get soonest(): number {
+    return this.#soonest
+  }
+
+  /** True while a scan for expired messages is at work. */
+  isSweeping = false
 
   /** True when the position on disk is no longer the true one. */
   isPositionNew(): boolean {
@@ -157,9 +170,9 @@ export class LevelQueue implements SessionQueue {
     const ref = new Ref(entry, this, this.#tail++, options)
     this.#memory.push(ref)
     this.#memoryBytes += ref.size
-    this.#count++
-    this.#bytes += ref.size
-    if (this.#count > this.#limits.maxMessages || this.#bytes > this.#limits.maxBytes) void this.#dropOldest()
+    this.#account(1, ref.size)
+    this.#soonest = Math.min(this.#soonest, this.#store.deadlineOf(entry))
+    if (this.#quota.isOver(this)) void this.dropOldest(() => !this.#quota.isOver(this))
     return ref
   }
 
@@ -190,6 +203,7 @@ export class LevelQueue implements SessionQueue {
         this.#page.shift()
         if (fromPage.index < this.#next || !this.has(fromPage.index)) continue
         this.#next = fromPage.index + 1
+        if (this.#isExpired(fromPage)) continue
         if (fromPage.index >= this.sentBefore) this.#store.sent(this)
         return fromPage
       }
@@ -200,7 +214,7 @@ export class LevelQueue implements SessionQueue {
       const ref = this.#memory.at(this.#next - this.#memoryFirst) as Ref
       if (!ref.removed && ref.entry.held) return undefined
       this.#next++
-      if (!ref.removed) return ref
+      if (!ref.removed && !this.#isExpired(ref)) return ref
     }
     return undefined
   }
@@ -209,8 +223,7 @@ export class LevelQueue implements SessionQueue {
     const ref = delivery as Ref
     if (ref.removed || !this.has(ref.index)) return
     ref.removed = true
-    this.#count--
-    this.#bytes -= ref.size
+    this.#account(-1, -ref.size)
     this.#pass(ref.index)
     const { entry } = ref
     if (entry.state === DURABLE) this.#store.erase(ref)
@@ -245,14 +258,14 @@ export class LevelQueue implements SessionQueue {
   /** A reference on disk whose message is not there: it is passed over. */
   lose(index: number, size: number): void {
     if (!this.has(index)) return
-    this.#count--
-    this.#bytes -= size
+    this.#account(-1, -size)
     this.#pass(index)
   }
 
   /** Ends the queue: what is only in memory is given up, its publishers are settled. */
   discard(): void {
     for (const ref of [...this.#memory]) this.remove(ref)
+    this.#account(-this.#count, -this.#bytes)
     this.discarded = true
     this.onReady = null
     this.#memory.clear()
@@ -294,8 +307,25 @@ export class LevelQueue implements SessionQueue {
   /** After a crash the counts may include what the crash took: an empty queue puts them right. */
   #recount(): void {
     if (this.#head < this.#tail) return
-    this.#count = 0
-    this.#bytes = 0
+    this.#account(-this.#count, -this.#bytes)
+    this.#soonest = Number.POSITIVE_INFINITY
+  }
+
+  #account(count: number, bytes: number): void {
+    this.#count += count
+    this.#bytes += bytes
+    this.#quota.count += count
+    this.#quota.bytes += bytes
+  }
+
+  /** True when the message's time is over: then it is removed. One that may have been sent already is finished. */
+  #isExpired(ref: Ref): boolean {
+    const expiry = this.#store.deadlineOf(ref.entry)
+    if (expiry === Number.POSITIVE_INFINITY || ref.dup || ref.released !== undefined) return false
+    if (expiry > this.#store.now()) return false
+    this.remove(ref)
+    this.#store.expired()
+    return true
   }
 
   /** Gives back memory: from the front, what is removed, and what is durable and not to be sent next. */
@@ -344,13 +374,13 @@ export class LevelQueue implements SessionQueue {
     if (this.#page.length === 0) this.#next = Math.max(this.#next, page.readUntil)
   }
 
-  /** Makes room: removes the oldest messages that no connection has in flight. */
-  async #dropOldest(): Promise<void> {
+  /** Makes room: removes the oldest messages that no connection has in flight, until it is enough. */
+  async dropOldest(isEnough: () => boolean): Promise<void> {
     if (this.#dropping) return
     this.#dropping = true
     try {
       for await (const ref of this.all()) {
-        if (this.#count <= this.#limits.maxMessages && this.#bytes <= this.#limits.maxBytes) return
+        if (isEnough()) return
         if (this.attached && ref.index < this.#next) continue
         this.remove(ref)
         this.#store.dropped(this)
@@ -359,6 +389,24 @@ export class LevelQueue implements SessionQueue {
       this.#store.readFailed(this, error)
     } finally {
       this.#dropping = false
+    }
+  }
+
+  /** Removes the messages whose time is over, and yields after each that it looked at, so that the caller sets the pace. */
+  async *sweep(): AsyncGenerator<void> {
+    this.isSweeping = true
+    let before = this.#soonest
+    this.#soonest = Number.POSITIVE_INFINITY
+    try {
+      for await (const ref of this.all()) {
+        const isSent = this.attached && ref.index < this.#next
+        if (isSent || !this.#isExpired(ref)) this.#soonest = Math.min(this.#soonest, this.#store.deadlineOf(ref.entry))
+        yield
+      }
+      before = Number.POSITIVE_INFINITY
+    } finally {
+      this.isSweeping = false
+      this.#soonest = Math.min(this.#soonest, before)
     }
   }
 }

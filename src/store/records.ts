@@ -14,7 +14,7 @@ export interface Place {
 /** Value of a queue entry. */
 export interface Reference {
   message: number
-  qos: 1 | 2
+  qos: QoS
   retain: boolean
   subscriptionIdentifiers: readonly number[] | undefined
   isShared: boolean
@@ -34,9 +34,21 @@ export interface Position {
   sent: number
   count: number
   bytes: number
+  /** No message of the queue expires before this, in the time of the store; Infinity when none does. */
+  soonest: number
+}
+
+/** A message as it lies on disk. */
+export interface Body {
+  message: Message
+  /** When it was accepted, in the time of the store. */
+  acceptedAt: number
+  places: Place[]
 }
 
 const PLACE_LENGTH = 10
+/** Six bytes that stand for a time that never comes. */
+const NEVER = 2 ** 48 - 1
 const REFERENCE_LENGTH = 13
 
 const FLAG_RETAIN = 0b0000_0100
@@ -92,7 +104,7 @@ export function decodeReference(value: Buffer): Reference {
   }
   return {
     message: value.readUIntBE(0, 6),
-    qos: (flags & 3) as 1 | 2,
+    qos: (flags & 3) as QoS,
     retain: (flags & FLAG_RETAIN) !== 0,
     subscriptionIdentifiers: identifiers,
     isShared: (flags & FLAG_SHARED) !== 0,
@@ -103,25 +115,28 @@ export function decodeReference(value: Buffer): Reference {
 }
 
 export function encodePosition(position: Position): Buffer {
-  const value = Buffer.allocUnsafe(24)
+  const value = Buffer.allocUnsafe(30)
   value.writeUIntBE(position.tail, 0, 6)
   value.writeUIntBE(position.sent, 6, 6)
   value.writeUIntBE(position.count, 12, 6)
   value.writeUIntBE(position.bytes, 18, 6)
+  value.writeUIntBE(Math.min(position.soonest, NEVER), 24, 6)
   return value
 }
 
 export function decodePosition(value: Buffer): Position {
+  const soonest = value.readUIntBE(24, 6)
   return {
     tail: value.readUIntBE(0, 6),
     sent: value.readUIntBE(6, 6),
     count: value.readUIntBE(12, 6),
     bytes: value.readUIntBE(18, 6),
+    soonest: soonest === NEVER ? Number.POSITIVE_INFINITY : soonest,
   }
 }
 
-/** A message and the places that wait for it. Retained messages are written with no places. */
-export function encodeBody(message: Message, places: readonly Place[]): Buffer {
+/** A message, when it came, and the places that wait for it. Retained messages are written with no places. */
+export function encodeBody(message: Message, acceptedAt: number, places: readonly Place[]): Buffer {
   const origin = message.brokerId
   const brokerLength = origin === undefined ? 0 : Buffer.byteLength(origin)
   // Aedes' contract lets a payload be a string and wants it back as one.
@@ -134,6 +149,7 @@ export function encodeBody(message: Message, places: readonly Place[]): Buffer {
   const value = Buffer.allocUnsafe(
     4 +
       places.length * PLACE_LENGTH +
+      6 +
       1 +
       brokerPart +
       forwardedPart +
@@ -146,6 +162,7 @@ export function encodeBody(message: Message, places: readonly Place[]): Buffer {
     at = value.writeUInt32BE(place.session, at)
     at = value.writeUIntBE(place.index, at, 6)
   }
+  at = value.writeUIntBE(Math.round(acceptedAt), at, 6)
   value[at++] =
     message.qos |
     (message.retain ? FLAG_RETAIN : 0) |
@@ -170,13 +187,15 @@ export function encodeBody(message: Message, places: readonly Place[]): Buffer {
 }
 
 /** Reads what `encodeBody` wrote. Throws a RangeError when the record is too short. */
-export function decodeBody(value: Buffer): { message: Message; places: Place[] } {
+export function decodeBody(value: Buffer): Body {
   const places: Place[] = []
   let at = 4
   for (let left = value.readUInt32BE(0); left > 0; left--) {
     places.push({ session: value.readUInt32BE(at), index: value.readUIntBE(at + 4, 6) })
     at += PLACE_LENGTH
   }
+  const acceptedAt = value.readUIntBE(at, 6)
+  at += 6
   const flags = value.readUInt8(at++)
   let brokerId: string | undefined
   let brokerCounter = 0
@@ -215,5 +234,5 @@ export function decodeBody(value: Buffer): { message: Message; places: Place[] }
   })
   message.brokerId = brokerId
   message.brokerCounter = brokerCounter
-  return { message, places }
+  return { message, acceptedAt, places }
 }

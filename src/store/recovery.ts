@@ -1,122 +1,118 @@
 /**
- * What the store reads when it opens: everything but the queues, of which it only finds where each
- * begins, so that a million waiting messages cost no time. A new store is marked and synced at once: an
- * empty LevelDB that was never synced may not open again after a pulled plug.
+ * What the store reads when it opens: everything but the queues, of which it only finds where each begins, so that a
+ * million waiting messages cost no time. Where a record is damaged, what can be told from the others takes its place.
  */
-import type { KeyIteratorOptions } from 'level'
 import type { Subscription } from '../broker/ports.ts'
-import { LarderError, reasonOf } from '../kernel/errors.ts'
+import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
-import type { Committer } from './committer.ts'
-import type { Database } from './database.ts'
-import { Engine } from './engine.ts'
+import type { Disk, Range } from './disk.ts'
+import type { Engine, Incoming } from './engine.ts'
 import {
   familyRange,
   filterOfKey,
   incomingOfKey,
   indexOfKey,
+  messageOfKey,
   nameKey,
   nameOfKey,
   queueRange,
-  SCHEMA_VERSION,
   sessionKey,
   sessionOfKey,
 } from './keys.ts'
-import type { QueueLimits } from './queue.ts'
+import type { QueueReader } from './reader.ts'
 import { decodePosition, type Position } from './records.ts'
 import type { RetainedMessages } from './retained.ts'
-import { decodeSession, numberValue, Sessions, valueNumber } from './sessions.ts'
+import { decodeSession, EMPTY, type Sessions, valueNumber } from './sessions.ts'
 import type { Subscriptions } from './subscriptions.ts'
+import { decodeTime, type StoreTime } from './time.ts'
 import type { Wills } from './wills.ts'
 
-interface Parts {
-  database: Database
-  committer: Committer
+/** Bytes that a message is taken to have whose queue has lost its record of them. */
+const ASSUMED_BYTES = 256
+
+export interface Parts {
+  engine: Engine
+  reader: QueueReader
+  sessions: Sessions
   subscriptions: Subscriptions
   retained: RetainedMessages
-  incoming: Map<string, Set<number>>
+  incoming: Incoming
   wills: Wills
-  limits: QueueLimits
+  time: StoreTime
   log: Log
 }
 
-/** Reads an opened database into its parts and returns the engine over them. */
-export async function load(parts: Parts): Promise<Engine> {
-  const { database, committer, subscriptions, retained, incoming, wills, limits, log } = parts
-  const version = await readNumber(database, 'schema')
-  if (version === undefined) await committer.durable(schemaRecord())
-  else if (version !== SCHEMA_VERSION) {
-    throw new LarderError('STORE_FAILED', `the store was written by another version (schema ${version}).`, {
-      hint: `This version reads schema ${SCHEMA_VERSION}.`,
-    })
+/** Reads an opened store of today's schema into its parts. */
+export async function load(disk: Disk, parts: Parts): Promise<void> {
+  const { engine, reader, sessions, subscriptions, retained, incoming, wills, time, log } = parts
+  const each = async (family: string, take: (key: Buffer, value: Buffer) => void) => {
+    for await (const [key, value] of disk.records(familyRange(family))) {
+      try {
+        take(key, value)
+      } catch (error) {
+        log.error({ record: key.toString('latin1'), reason: reasonOf(error) }, 'a record of the store cannot be read')
+      }
+    }
   }
-  const sessions = new Sessions({
-    limits,
-    nextSession: (await readNumber(database, 'nextSession')) ?? 0,
-    nextMessage: (await readNumber(database, 'nextMessage')) ?? 0,
-  })
-  const engine = new Engine({ database, committer, sessions, subscriptions, retained, incoming, log })
-  for await (const [key, value] of database.iterator(familyRange('s'))) {
+  const timeRecord = await disk.get(nameKey('m', 'time'))
+  if (timeRecord !== undefined) time.load(decodeTime(timeRecord))
+  sessions.begin(await nextNumbers(disk))
+  for await (const [key, value] of disk.records(familyRange('s'))) {
     const { session, expiry } = decodeSession(value)
-    const range = queueRange(session)
-    const head = await indexAt(database, { ...range, limit: 1 })
-    const last = await indexAt(database, { ...range, limit: 1, reverse: true })
-    const position = await readPosition(database, session)
-    position.tail = Math.max(position.tail, (last ?? -1) + 1)
-    const clientId = nameOfKey(key)
-    sessions.load({ clientId, session, expiry, head: head ?? position.tail, position, store: engine })
+    const { head, position } = await readPosition(disk, session)
+    sessions.load({ clientId: nameOfKey(key), session, expiry, head, position, store: engine })
   }
-  await each(database, 'u', log, (key, value) => {
+  await each('u', (key, value) => {
     const queue = sessions.byNumber(sessionOfKey(key))
     const options = JSON.parse(value.toString()) as Omit<Subscription, 'topic'>
     if (queue !== undefined) subscriptions.set(queue, { topic: filterOfKey(key), ...options })
   })
-  await each(database, 'i', log, key => {
+  await each('i', key => {
     const { clientId, packetId } = incomingOfKey(key)
     const ids = incoming.get(clientId)
-    if (ids === undefined) incoming.set(clientId, new Set([packetId]))
-    else ids.add(packetId)
+    if (ids === undefined) incoming.set(clientId, new Map([[packetId, null]]))
+    else ids.set(packetId, null)
   })
-  await each(database, 'r', log, (key, value) => retained.load(key, value))
-  await each(database, 'w', log, (key, value) => wills.load(key, value))
-  await each(database, 'd', log, key => void engine.purge(sessionOfKey(key)))
-  return engine
+  await each('r', (key, value) => retained.load(key, value))
+  await each('w', (key, value) => wills.load(key, value))
+  await each('d', key => void reader.purge(sessionOfKey(key)))
 }
 
-/** Calls `take` for each record of a family. A record that does not read is left out, and said. */
-async function each(
-  database: Database,
-  family: string,
-  log: Log,
-  take: (key: Buffer, value: Buffer) => void,
-): Promise<void> {
-  for await (const [key, value] of database.iterator(familyRange(family))) {
-    try {
-      take(key, value)
-    } catch (error) {
-      log.error(
-        { key: key.toString('latin1'), reason: reasonOf(error) },
-        'a record of the store is damaged and left out',
-      )
-    }
+/** The next numbers of a session and of a message: never one that is on disk, even if the records that say so are damaged. */
+async function nextNumbers(disk: Disk): Promise<{ nextSession: number; nextMessage: number }> {
+  const known = async (name: string) => {
+    const value = await disk.get(nameKey('m', name))
+    return value === undefined ? 0 : valueNumber(value)
   }
+  let nextSession = await known('nextSession')
+  for (const family of ['d', 'p', 'q', 'u']) {
+    const last = await disk.edge(familyRange(family), 'last')
+    if (last !== undefined) nextSession = Math.max(nextSession, sessionOfKey(last) + 1)
+  }
+  const lastBody = await disk.edge(familyRange('b'), 'last')
+  const nextMessage = Math.max(await known('nextMessage'), lastBody === undefined ? 0 : messageOfKey(lastBody) + 1)
+  return { nextSession, nextMessage }
 }
 
-async function readNumber(database: Database, name: string): Promise<number | undefined> {
-  const value = await database.get(nameKey('m', name))
-  return value === undefined ? undefined : valueNumber(value)
+/** Where a session's queue begins, and what was noted of it. */
+async function readPosition(disk: Disk, session: number): Promise<{ head: number; position: Position }> {
+  const range = queueRange(session)
+  const first = await indexAt(disk, range, 'first')
+  const last = await indexAt(disk, range, 'last')
+  const value = await disk.get(sessionKey('p', session))
+  const position = value === undefined ? guessedPosition(first, last) : decodePosition(value)
+  position.tail = Math.max(position.tail, (last ?? -1) + 1)
+  return { head: first ?? position.tail, position }
 }
 
-async function indexAt(database: Database, range: KeyIteratorOptions<Buffer>): Promise<number | undefined> {
-  const [key] = await database.keys(range).all()
+/** A new queue has no position yet. One that was damaged is told from what waits: it may all have been sent, and some of it may be due. */
+function guessedPosition(first: number | undefined, last: number | undefined): Position {
+  if (first === undefined || last === undefined) return { ...EMPTY }
+  const count = last + 1 - first
+  return { tail: last + 1, sent: last + 1, count, bytes: count * ASSUMED_BYTES, soonest: 0 }
+}
+
+async function indexAt(disk: Disk, range: Range, side: 'first' | 'last'): Promise<number | undefined> {
+  const key = await disk.edge(range, side)
   return key === undefined ? undefined : indexOfKey(key)
-}
-
-async function readPosition(database: Database, session: number): Promise<Position> {
-  const value = await database.get(sessionKey('p', session))
-  return value === undefined ? { tail: 0, sent: 0, count: 0, bytes: 0 } : decodePosition(value)
-}
-
-function schemaRecord() {
-  return { type: 'put', key: nameKey('m', 'schema'), value: numberValue(SCHEMA_VERSION) } as const
 }

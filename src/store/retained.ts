@@ -3,21 +3,28 @@
  * a topic is ever written. One of QoS 1 or 2 goes into the next commit; one of QoS 0 waits for the
  * interval or for the stop, so that a sensor which reports every second does not wear the card.
  */
-import type { Clock } from '../kernel/clock.ts'
+import type { LifeTime } from '../broker/ports.ts'
 import type { Message } from '../mqtt/message.ts'
 import { NameTree } from '../mqtt/name-tree.ts'
 import type { Operation } from './committer.ts'
 import { nameKey, nameOfKey } from './keys.ts'
 import { decodeBody, encodeBody } from './records.ts'
 
+/** What the gateway says of itself is true only while it runs. */
+const OWN_TOPICS = '$SYS/'
+
 export class RetainedMessages {
-  readonly #clock: Clock
+  readonly #time: LifeTime
   readonly #messages = new NameTree<Message>()
   readonly #urgent = new Set<string>()
   readonly #lazy = new Set<string>()
+  /** When those expire that do, by topic. */
+  readonly #expiring = new Map<string, number>()
+  /** Where the last sweep stopped. */
+  #sweeping: Iterator<[string, number]> | null = null
 
-  constructor(deps: { clock: Clock }) {
-    this.#clock = deps.clock
+  constructor(deps: { time: LifeTime }) {
+    this.#time = deps.time
   }
 
   get count(): number {
@@ -26,14 +33,15 @@ export class RetainedMessages {
 
   /** Takes up a record as it is on disk. Throws a RangeError when it is damaged. */
   load(key: Buffer, value: Buffer): void {
-    this.#messages.set(nameOfKey(key), decodeBody(value).message)
+    this.#keep(nameOfKey(key), decodeBody(value).message)
   }
 
   /** Makes `message` the retained one of its topic; an empty payload removes it [MQTT-3.3.1-10, -11]. */
   set(message: Message): void {
     const { topic } = message
-    if (message.payload.length > 0) this.#messages.set(topic, message.detached())
-    else if (!this.#messages.delete(topic)) return
+    if (message.payload.length > 0) this.#keep(topic, message.detached())
+    else if (!this.#remove(topic)) return
+    if (topic.startsWith(OWN_TOPICS)) return
     if (message.qos > 0) {
       this.#urgent.add(topic)
       this.#lazy.delete(topic)
@@ -44,10 +52,25 @@ export class RetainedMessages {
 
   /** Those whose topics match. One whose time is over is removed when it is met [MQTT-3.3.2-5]. */
   *matching(filter: string): Generator<Message> {
-    const now = this.#clock.wall()
+    const now = this.#time.now()
     for (const message of this.#messages.matching(filter)) {
       if (message.expiresAt === undefined || message.expiresAt > now) yield message
-      else if (this.#messages.delete(message.topic)) this.#lazy.add(message.topic)
+      else if (this.#remove(message.topic)) this.#lazy.add(message.topic)
+    }
+  }
+
+  /** Removes those whose time is over; looks at no more than `budget` of them, and goes on there the next time. */
+  sweep(budget: number): void {
+    const now = this.#time.now()
+    this.#sweeping ??= this.#expiring[Symbol.iterator]()
+    for (let looked = 0; looked < budget; looked++) {
+      const next = this.#sweeping.next()
+      if (next.done === true) {
+        this.#sweeping = null
+        return
+      }
+      const [topic, expiresAt] = next.value
+      if (expiresAt <= now && this.#remove(topic)) this.#lazy.add(topic)
     }
   }
 
@@ -61,13 +84,24 @@ export class RetainedMessages {
     return this.#take(this.#lazy)
   }
 
+  #keep(topic: string, message: Message): void {
+    this.#messages.set(topic, message)
+    if (message.expiresAt === undefined) this.#expiring.delete(topic)
+    else this.#expiring.set(topic, message.expiresAt)
+  }
+
+  #remove(topic: string): boolean {
+    this.#expiring.delete(topic)
+    return this.#messages.delete(topic)
+  }
+
   #take(topics: Set<string>): Operation[] {
     const operations: Operation[] = []
     for (const topic of topics) {
       const key = nameKey('r', topic)
       const message = this.#messages.get(topic)
       if (message === undefined) operations.push({ type: 'del', key })
-      else operations.push({ type: 'put', key, value: encodeBody(message, []) })
+      else operations.push({ type: 'put', key, value: encodeBody(message, this.#time.now(), []) })
     }
     topics.clear()
     return operations

@@ -7,27 +7,33 @@
 import type { SessionExpiry } from '../broker/ports.ts'
 import type { Operation } from './committer.ts'
 import { nameKey, sessionKey } from './keys.ts'
-import { LevelQueue, NEVER, type QueueLimits, type QueueStore } from './queue.ts'
+import { LevelQueue, NEVER, type QueueStore } from './queue.ts'
+import type { Quota } from './quota.ts'
 import type { Position } from './records.ts'
 
 /** One write for so many messages. */
 const RESERVED_MESSAGES = 1_000_000
 
-const EMPTY: Position = { tail: 0, sent: 0, count: 0, bytes: 0 }
+/** The position of a new queue. */
+export const EMPTY: Position = { tail: 0, sent: 0, count: 0, bytes: 0, soonest: Number.POSITIVE_INFINITY }
 
 export class Sessions {
   readonly #byClientId = new Map<string, LevelQueue>()
   readonly #byNumber = new Map<number, LevelQueue>()
-  readonly #limits: QueueLimits
-  #nextSession: number
-  #nextMessage: number
-  #reserved: number
+  readonly #quota: Quota
+  #nextSession = 0
+  #nextMessage = 0
+  #reserved = 0
 
-  constructor(fields: { limits: QueueLimits; nextSession: number; nextMessage: number }) {
-    this.#limits = fields.limits
-    this.#nextSession = fields.nextSession
-    this.#nextMessage = fields.nextMessage
-    this.#reserved = fields.nextMessage
+  constructor(deps: { quota: Quota }) {
+    this.#quota = deps.quota
+  }
+
+  /** The numbers that are to be handed out next. */
+  begin(next: { nextSession: number; nextMessage: number }): void {
+    this.#nextSession = next.nextSession
+    this.#nextMessage = next.nextMessage
+    this.#reserved = next.nextMessage
   }
 
   get count(): number {
@@ -55,13 +61,13 @@ export class Sessions {
     position: Position
     store: QueueStore
   }): void {
-    this.#add(new LevelQueue({ ...record, limits: this.#limits }))
+    this.#add(new LevelQueue({ ...record, quota: this.#quota }))
   }
 
   /** Makes a session; `operations` put it on disk. */
   create(clientId: string, store: QueueStore): { queue: LevelQueue; operations: Operation[] } {
     const session = this.#nextSession++
-    const queue = new LevelQueue({ clientId, session, head: 0, position: EMPTY, store, limits: this.#limits })
+    const queue = new LevelQueue({ clientId, session, head: 0, position: EMPTY, store, quota: this.#quota })
     this.#add(queue)
     return {
       queue,

@@ -27,8 +27,14 @@ export class Subscriptions {
   readonly #tree = new FilterTree<Subscribed>()
   readonly #bySession = new Map<LevelQueue, Map<string, Subscribed>>()
   readonly #targets = new Map<string, Targets>()
+  /** QoS 0 is queued as well. */
+  readonly #queueQos0: boolean
   #spools = 0
   #queued = 0
+
+  constructor(options: { queueQos0: boolean }) {
+    this.#queueQos0 = options.queueQos0
+  }
 
   /** Subscriptions that messages are queued for: those of QoS 1 and 2. */
   get queuedCount(): number {
@@ -85,9 +91,9 @@ export class Subscriptions {
     return (this.#targets.get(topic) ?? this.#find(topic)).all
   }
 
-  /** Those of them that take messages of QoS 0 too. */
+  /** Those of them that a message of QoS 0 goes to. */
   spools(topic: string): readonly QueueTarget[] {
-    if (this.#spools === 0) return NONE
+    if (this.#spools === 0 && !this.#queueQos0) return NONE
     return (this.#targets.get(topic) ?? this.#find(topic)).spools
   }
 
@@ -101,10 +107,11 @@ export class Subscriptions {
     const all: QueueTarget[] = []
     const spools: QueueTarget[] = []
     for (const [queue, subscriptions] of matching) {
-      const target = { queue, grants: grantsOf(subscriptions), isShared: false }
-      if (target.grants.others.qos === 0) continue
+      const isSpool = subscriptions.some(({ spool }) => spool === true)
+      const target = { queue, grants: grantsOf(subscriptions), isShared: false, isSpool }
+      if (target.grants.others.qos === 0 && !this.#queueQos0) continue
       all.push(target)
-      if (subscriptions.some(({ spool }) => spool === true)) spools.push(target)
+      if (isSpool || this.#queueQos0) spools.push(target)
     }
     const targets = { all, spools }
     if (this.#targets.size >= MAX_CACHED_TOPICS) this.#targets.clear()

@@ -4,9 +4,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { systemClock } from '../../src/kernel/clock.ts'
-import { silentLog } from '../../src/kernel/log.ts'
-import { LevelPersistence } from '../../src/store/persistence.ts'
+import { testStore } from '../support/store.ts'
 
 const abstractPersistence = createRequire(import.meta.url)('aedes-persistence/abstract.js')
 
@@ -21,14 +19,6 @@ abstractPersistence({
   persistence: () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'larder-contract-'))
     folders.push(dataDir)
-    return new LevelPersistence(
-      {
-        dataDir,
-        commitDelay: 5,
-        retainedInterval: 300_000,
-        limits: { maxMessages: 100_000, maxBytes: 256 * 1024 * 1024 },
-      },
-      { clock: systemClock, log: silentLog },
-    )
+    return testStore(dataDir)
   },
 })

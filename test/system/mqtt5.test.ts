@@ -16,9 +16,11 @@ let address: string
 /** Milliseconds by which the gateway's wall clock is ahead of the machine's. */
 let ahead = 0
 const clock: Clock = { ...systemClock, wall: () => systemClock.wall() + ahead }
+let isSynced = true
+const clockSync = { isSynced: () => isSynced }
 
 async function start(): Promise<void> {
-  gateway = createGateway({ data_dir: folder, listeners: ['mqtt://127.0.0.1:0'] }, { log: silentLog, clock })
+  gateway = createGateway({ data_dir: folder, listeners: ['mqtt://127.0.0.1:0'] }, { log: silentLog, clock, clockSync })
   await gateway.start()
   address = gateway.addresses()[0] as string
 }
@@ -51,6 +53,7 @@ async function client(options: IClientOptions = {}): Promise<Client> {
 
 beforeEach(async () => {
   ahead = 0
+  isSynced = true
   folder = await mkdtemp(join(tmpdir(), 'larder-mqtt5-'))
   await start()
 })
@@ -111,6 +114,59 @@ test('a session outlives a restart for as long as it was to, and no longer', asy
     { what: 'the end of the session' },
   )
   expect(present).toBe(true)
+})
+
+const YEARS = 20 * 365 * 86_400_000
+
+test.each([
+  ['forward', YEARS],
+  ['back', -YEARS],
+])('a clock that nobody has set jumps %s by years: nothing ends before its time', async (_way, jump) => {
+  isSynced = false
+  const first = await client(KEPT)
+  await first.subscribeAsync('bread/#', { qos: 1 })
+  await first.endAsync()
+  const publisher = await client()
+  const properties = { messageExpiryInterval: 500 }
+  await publisher.publishAsync('bread/a', 'queued', { qos: 1, properties })
+  await publisher.publishAsync('bread/b', 'retained', { qos: 1, retain: true, properties })
+  ahead += jump
+  await publisher.publishAsync('bread/a', 'after the jump', { qos: 1, properties })
+  await publisher.endAsync()
+  await restart()
+  ahead += jump
+  const second = await client(KEPT)
+  await until(() => second.messages.length === 3, { what: 'what waited' })
+  for (const interval of second.intervals) expect(interval).toBeGreaterThan(480)
+  for (const interval of second.intervals) expect(interval).toBeLessThanOrEqual(500)
+  const fresh = await client()
+  await fresh.subscribeAsync('bread/b', { qos: 1 })
+  await until(() => fresh.messages.length === 1, { what: 'the retained message' })
+})
+
+test('the time that the gateway was off counts once the clock is set', async () => {
+  const first = await client(KEPT)
+  await first.subscribeAsync('bread', { qos: 1 })
+  await first.endAsync()
+  const publisher = await client()
+  await publisher.publishAsync('bread', 'short', { qos: 1, properties: { messageExpiryInterval: 100 } })
+  await publisher.publishAsync('bread', 'long', { qos: 1, properties: { messageExpiryInterval: 900 } })
+  await publisher.endAsync()
+  await gateway.stop()
+  // The board wakes up in the past, and hears of the time later.
+  isSynced = false
+  ahead -= YEARS
+  await start()
+  const queue = gateway.hub.persistence.queues.find('kept')
+  expect(queue?.count).toBe(2)
+  ahead += YEARS + 300_000
+  isSynced = true
+  await until(() => queue?.count === 1, { what: 'the end of the message whose time was over' })
+  const second = await client(KEPT)
+  await until(() => second.messages.length === 1, { what: 'the message that is left' })
+  expect(second.messages).toEqual(['long'])
+  expect(second.intervals[0]).toBeGreaterThan(580)
+  expect(second.intervals[0]).toBeLessThanOrEqual(600)
 })
 
 test('a member of a shared subscription that goes leaves its messages to the others', async () => {

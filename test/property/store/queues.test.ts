@@ -10,11 +10,10 @@ import fc from 'fast-check'
 import { Level } from 'level'
 import { expect, test } from 'vitest'
 import type { Delivery, SessionQueue } from '../../../src/broker/ports.ts'
-import { systemClock } from '../../../src/kernel/clock.ts'
-import { silentLog } from '../../../src/kernel/log.ts'
 import { Message } from '../../../src/mqtt/message.ts'
 import { grantsOf } from '../../../src/mqtt/subscription.ts'
-import { LevelPersistence } from '../../../src/store/persistence.ts'
+import type { LevelPersistence } from '../../../src/store/persistence.ts'
+import { testStore } from '../../support/store.ts'
 import { until } from '../../support/wait.ts'
 
 const SESSIONS = ['kitchen', 'hall', 'kitchen2'] as const
@@ -80,15 +79,7 @@ class Rig {
   }
 
   async open(): Promise<void> {
-    this.persistence = new LevelPersistence(
-      {
-        dataDir: this.dataDir,
-        commitDelay: 1,
-        retainedInterval: 300_000,
-        limits: { maxMessages: 1_000_000, maxBytes: 1_000_000_000 },
-      },
-      { clock: systemClock, log: silentLog },
-    )
+    this.persistence = testStore(this.dataDir, { commitDelay: 1 })
     await this.persistence.setup({ id: 'rig' })
     this.queues = await Promise.all(SESSIONS.map(clientId => this.persistence.queues.open(clientId)))
   }
@@ -152,7 +143,10 @@ class Rig {
     for (const index of to) this.#model(index).waiting.push(text)
     const grants = grantsOf([{ topic: message.topic, qos }])
     const targets = to.map(index => ({ queue: this.#queue(index), grants, isShared: false }))
-    this.persistence.queues.accept(message, targets, { settled: () => this.settled.add(number) })
+    this.persistence.queues.accept(message, targets, {
+      settled: () => this.settled.add(number),
+      refused: () => expect.unreachable(),
+    })
   }
 
   async #take(index: number, count: number): Promise<void> {

@@ -1,0 +1,202 @@
+/**
+ * LevelDB behind the four things that the store does with it: read a record, read a page, write a batch,
+ * open again. Every value carries a checksum over its key and itself, because LevelDB checks those of its own
+ * blocks only when it rewrites them: a card that turns a bit round would otherwise change a message unseen. A record
+ * whose checksum is wrong reads as absent, and is counted and said.
+ *
+ * After a batch that failed, the state of LevelDB's log is unknown, and it refuses every later one; so the
+ * database is closed and opened before the next. Reads wait meanwhile.
+ */
+import { crc32 } from 'node:zlib'
+import { type BatchOptions, type KeyIteratorOptions, Level } from 'level'
+import type { Log } from '../kernel/log.ts'
+import type { BatchWriter, Operation } from './committer.ts'
+
+/** LevelDB's own write buffer: half of its default, since two of them must fit a Pi with 512 MB. */
+const WRITE_BUFFER_BYTES = 2 * 1024 * 1024
+/** Cache of blocks read: pages of a draining queue are read once, so a large cache serves nobody. */
+const BLOCK_CACHE_BYTES = 4 * 1024 * 1024
+/** Records read at a time where all of a family are read. */
+const PAGE_RECORDS = 1_000
+/** Damaged records that are said one by one; all are counted. */
+const MAX_TOLD = 20
+const SEAL_LENGTH = 4
+
+const OPTIONS = {
+  keyEncoding: 'buffer',
+  valueEncoding: 'buffer',
+  writeBufferSize: WRITE_BUFFER_BYTES,
+  cacheSize: BLOCK_CACHE_BYTES,
+} as const
+
+export interface Range {
+  gte: Buffer
+  lt: Buffer
+}
+
+export type StoredRecord = [key: Buffer, value: Buffer]
+
+export interface DiskStats {
+  /** Records whose checksum was wrong. */
+  damaged: number
+  /** Times that the database was opened again because a batch had failed. */
+  reopened: number
+}
+
+export class Disk implements BatchWriter {
+  readonly location: string
+  readonly stats: DiskStats = { damaged: 0, reopened: 0 }
+  readonly #log: Log
+  readonly #level: Level<Buffer, Buffer>
+  /** Resolves when the database may be read. Replaced while it is opened again. */
+  #readable: Promise<void> = Promise.resolve()
+  #hasFailed = false
+  #closed = false
+
+  constructor(location: string, deps: { log: Log }) {
+    this.location = location
+    this.#log = deps.log
+    this.#level = new Level<Buffer, Buffer>(location, OPTIONS)
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed
+  }
+
+  /** Throws what LevelDB throws: the store is damaged, locked, or may not be written. */
+  async open(): Promise<void> {
+    await this.#level.open()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#level.close()
+  }
+
+  async get(key: Buffer): Promise<Buffer | undefined> {
+    await this.#readable
+    const value = await this.#level.get(key)
+    return value === undefined ? undefined : this.#unseal(key, value)
+  }
+
+  async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    await this.#readable
+    const values = await this.#level.getMany(keys)
+    return values.map((value, i) => (value === undefined ? undefined : this.#unseal(keys[i] as Buffer, value)))
+  }
+
+  /** A record as it lies there, with its checksum if it has one. */
+  async getRaw(key: Buffer): Promise<Buffer | undefined> {
+    await this.#readable
+    return this.#level.get(key)
+  }
+
+  /** The first records of a range, `limit` at most. The value of one that is damaged is undefined. */
+  async page(range: Range, limit: number): Promise<[key: Buffer, value: Buffer | undefined][]> {
+    const records = await this.pageRaw(range, limit)
+    return records.map(([key, value]) => [key, this.#unseal(key, value)])
+  }
+
+  /** As `page`, with the checksums still on the values and nothing checked. */
+  async pageRaw(range: Range, limit: number): Promise<StoredRecord[]> {
+    await this.#readable
+    const iterator = this.#level.iterator({ ...range, limit })
+    try {
+      return await iterator.nextv(limit)
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  /** All records of a range that read, page by page. */
+  async *records(range: Range): AsyncGenerator<StoredRecord> {
+    for (let { gte } = range; ; ) {
+      const page = await this.page({ gte, lt: range.lt }, PAGE_RECORDS)
+      for (const [key, value] of page) if (value !== undefined) yield [key, value]
+      const last = page.at(-1)
+      if (last === undefined || page.length < PAGE_RECORDS) return
+      gte = after(last[0])
+    }
+  }
+
+  /** The first or the last key of a range. */
+  async edge(range: Range, side: 'first' | 'last'): Promise<Buffer | undefined> {
+    await this.#readable
+    const options: KeyIteratorOptions<Buffer> = { ...range, limit: 1, reverse: side === 'last' }
+    const [key] = await this.#level.keys(options).all()
+    return key
+  }
+
+  async write(operations: Operation[], sync: boolean): Promise<void> {
+    if (this.#hasFailed) await this.#reopen()
+    const sealed = operations.map(operation =>
+      operation.type === 'put' ? { ...operation, value: seal(operation.key, operation.value) } : operation,
+    )
+    // `sync` is classic-level's: the types of `level` leave it out, as browsers have none.
+    const options: { sync: boolean } & BatchOptions<Buffer, Buffer> = { sync }
+    try {
+      await this.#level.batch(sealed, options)
+    } catch (error) {
+      this.#hasFailed = true
+      throw error
+    }
+  }
+
+  #reopen(): Promise<void> {
+    const opening = this.#openAgain()
+    // Reads that find it closed after that say so themselves.
+    this.#readable = opening.catch(() => {})
+    return opening
+  }
+
+  async #openAgain(): Promise<void> {
+    await this.#level.close()
+    await this.#level.open()
+    this.#hasFailed = false
+    this.stats.reopened++
+  }
+
+  #unseal(key: Buffer, value: Buffer): Buffer | undefined {
+    const end = value.length - SEAL_LENGTH
+    if (end >= 0 && value.readUInt32BE(end) === checksum(key, value.subarray(0, end))) return value.subarray(0, end)
+    if (++this.stats.damaged <= MAX_TOLD) {
+      this.#log.error({ record: key.toString('latin1') }, 'a record of the store is damaged and left out')
+    }
+    return undefined
+  }
+}
+
+/** Has LevelDB bring a damaged folder into a state that opens. What it cannot read, it leaves out. */
+export async function repairLevel(location: string): Promise<void> {
+  await (Level as unknown as { repair(location: string): Promise<void> }).repair(location)
+}
+
+/** True when LevelDB says that what lies on the disk is not what it wrote there. */
+export function isDamage(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: unknown }
+  if (code === 'LEVEL_CORRUPTION') return true
+  return cause !== undefined && isDamage(cause)
+}
+
+/** True when there is no space on the disk. */
+export function isFull(error: unknown): boolean {
+  const { message, cause } = error as { message?: unknown; cause?: unknown }
+  return /no space left|quota exceeded/i.test(String(message)) || (cause !== undefined && isFull(cause))
+}
+
+/** The value as it is written: with its checksum behind it. */
+export function seal(key: Buffer, value: Buffer): Buffer {
+  const sealed = Buffer.allocUnsafe(value.length + SEAL_LENGTH)
+  value.copy(sealed)
+  sealed.writeUInt32BE(checksum(key, value), value.length)
+  return sealed
+}
+
+/** The smallest key behind `key`. */
+export function after(key: Buffer): Buffer {
+  return Buffer.concat([key, Buffer.alloc(1)])
+}
+
+function checksum(key: Buffer, value: Buffer): number {
+  return crc32(value, crc32(key))
+}

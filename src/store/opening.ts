@@ -1,0 +1,170 @@
+/**
+ * Opens the store whatever state it is in:
+ *
+ *   as it is  ->  repaired by LevelDB  ->  empty, with every record put back that still reads
+ *
+ * Before anything is changed, the damaged folder is kept under a dated name. Opening means reading too: what must be
+ * in memory is loaded on the way, since a table may turn out to be damaged only when it is read.
+ */
+import { chmod, copyFile, link, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Clock } from '../kernel/clock.ts'
+import { LarderError, reasonOf, systemCodeOf } from '../kernel/errors.ts'
+import type { Log } from '../kernel/log.ts'
+import { Disk, isFull, repairLevel } from './disk.ts'
+import { salvage } from './salvage.ts'
+
+/** Damaged folders that are kept: the last ones, so that a card which fails every week is not filled by them. */
+const MAX_KEPT = 3
+
+/** How the store came up. `aside`: where the damaged folder is kept. `salvaged`: records that were put back. */
+export type Opening =
+  | { readonly state: 'whole' }
+  | { readonly state: 'repaired'; readonly aside: string }
+  | { readonly state: 'replaced'; readonly aside: string; readonly salvaged: number }
+
+interface Deps {
+  clock: Clock
+  log: Log
+  /** The disk is full: whoever can gives up space. */
+  onFull: () => Promise<void>
+}
+
+/**
+ * Opens the store in `location`, which is created (mode 0700) when it is not there, and has `load` read it; `load` is
+ * called again for each attempt.
+ *
+ * Throws LarderError DATA_DIR_UNUSABLE when the folder cannot be made or written, STORE_LOCKED when another process
+ * has it open, and whatever LarderError `load` throws.
+ */
+export async function openStore<T>(
+  location: string,
+  deps: Deps,
+  load: (disk: Disk) => Promise<T>,
+): Promise<{ disk: Disk; opening: Opening; loaded: T }> {
+  const { log } = deps
+  await prepare(location)
+  const attempt = () => tryOpen(location, deps, load)
+  try {
+    return { ...(await attempt()), opening: { state: 'whole' } }
+  } catch (error) {
+    if (error instanceof LarderError) throw error
+    log.error({ location, reason: causeOf(error) }, 'the store is damaged; trying to repair it')
+  }
+  const aside = await keepAside(location, deps.clock)
+  try {
+    await repairLevel(location)
+    const opened = await attempt()
+    log.error({ location, aside }, 'the store was repaired; what could not be read is gone (a copy of before is kept)')
+    return { ...opened, opening: { state: 'repaired', aside } }
+  } catch (error) {
+    if (error instanceof LarderError) throw error
+    log.error({ location, reason: causeOf(error) }, 'the store could not be repaired')
+  }
+  await rm(location, { recursive: true, force: true })
+  await prepare(location)
+  const disk = new Disk(location, { log })
+  await disk.open()
+  const salvaged = await salvage(aside, disk, log)
+  await disk.close()
+  log.error(
+    { location, aside, salvaged },
+    'the damaged store was set aside and an EMPTY store takes its place, with the records that could still be read',
+  )
+  return { ...(await attempt()), opening: { state: 'replaced', aside, salvaged } }
+}
+
+async function tryOpen<T>(location: string, deps: Deps, load: (disk: Disk) => Promise<T>) {
+  const disk = new Disk(location, { log: deps.log })
+  try {
+    await disk.open()
+  } catch (error) {
+    refuseUnlessDamaged(location, error)
+    if (!isFull(error)) throw error
+    await deps.onFull()
+    await disk.open().catch(again => {
+      throw isFull(again) ? unusable(location, again) : again
+    })
+  }
+  await tellDropped(location, deps.log)
+  try {
+    return { disk, loaded: await load(disk) }
+  } catch (error) {
+    await disk.close()
+    throw error
+  }
+}
+
+/** LevelDB passes over torn or damaged parts of its journal without a word to us; it notes them in its own log file. */
+async function tellDropped(location: string, log: Log): Promise<void> {
+  const text = await readFile(join(location, 'LOG'), 'utf8').catch(() => '')
+  const lines = text.split('\n').filter(line => /dropping \d+ bytes|corruption/i.test(line))
+  if (lines.length === 0) return
+  log.error(
+    { location, reason: (lines[0] as string).replace(/^\S+ \S+ /, ''), more: lines.length - 1 },
+    'a part of the journal of the store could not be read and is gone',
+  )
+}
+
+/** Folder and files are the gateway's alone: messages are nobody else's business (mode 0700 and 0600). */
+async function prepare(location: string): Promise<void> {
+  try {
+    await mkdir(location, { recursive: true, mode: 0o700 })
+    await chmod(location, 0o700)
+    for (const name of await readdir(location)) await chmod(join(location, name), 0o600)
+  } catch (error) {
+    throw unusable(location, error)
+  }
+}
+
+/** Copies the folder as it is, by hard links where the file system has them, and forgets copies that are older than the last few. */
+async function keepAside(location: string, clock: Clock): Promise<string> {
+  const stamp = new Date(clock.wall()).toISOString().replaceAll(':', '-')
+  const aside = await freeName(`${location}.damaged-${stamp}`)
+  await mkdir(aside, { mode: 0o700 })
+  for (const name of await readdir(location)) {
+    const [from, to] = [join(location, name), join(aside, name)]
+    // What LevelDB writes on in place is copied; its tables never change.
+    const isTable = /\.(ldb|sst)$/.test(name)
+    await (isTable ? link(from, to).catch(() => copyFile(from, to)) : copyFile(from, to))
+  }
+  const folder = dirname(location)
+  const kept = (await readdir(folder)).filter(name => name.startsWith(`${basename(location)}.damaged-`)).sort()
+  for (const name of kept.slice(0, -MAX_KEPT)) await rm(join(folder, name), { recursive: true, force: true })
+  return aside
+}
+
+/** Two damages may come within one reading of a clock that stands still. */
+async function freeName(path: string): Promise<string> {
+  const taken = new Set(await readdir(dirname(path)))
+  for (let i = 1; ; i++) {
+    const candidate = i === 1 ? path : `${path}-${i}`
+    if (!taken.has(basename(candidate))) return candidate
+  }
+}
+
+function causeOf(error: unknown): string {
+  return reasonOf((error as { cause?: unknown }).cause ?? error)
+}
+
+/** Throws what stands against opening the store at all; returns when damage or a full disk may be the reason. */
+function refuseUnlessDamaged(location: string, error: unknown): void {
+  const cause = (error as { cause?: unknown }).cause
+  if (systemCodeOf(cause) === 'LEVEL_LOCKED') {
+    throw new LarderError('STORE_LOCKED', `the store in ${location} is in use by another process.`, {
+      hint: 'Is another gateway running with the same data_dir?',
+      cause: error,
+    })
+  }
+  if (/permission denied|read-only file system/i.test(causeOf(error))) throw unusable(location, error)
+}
+
+function unusable(location: string, error: unknown): LarderError {
+  const hint = isFull(error)
+    ? 'The disk is full: make room on it.'
+    : `Set data_dir to a folder that this user may write to (${dirname(location)} is not, or is not a folder).`
+  return new LarderError('DATA_DIR_UNUSABLE', `the store cannot be kept in ${location}: ${causeOf(error)}.`, {
+    hint,
+    cause: error,
+  })
+}

@@ -1,0 +1,145 @@
+/**
+ * Reads queues back from the disk, by pages, and removes those of sessions that have ended. What cannot be read is
+ * given up place by place and counted, so that one bad record does not stand before everything behind it.
+ */
+import { reasonOf } from '../kernel/errors.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Committer } from './committer.ts'
+import { after, type Disk, isDamage } from './disk.ts'
+import { DURABLE, Entry, type Place, Ref } from './entry.ts'
+import { bodyKey, indexOfKey, queueKey, queueRange, sessionKey } from './keys.ts'
+import type { LevelQueue, Page } from './queue.ts'
+import { decodeBody, decodeReference, type Reference } from './records.ts'
+import type { Sessions } from './sessions.ts'
+
+/** References read from disk at a time… */
+const PAGE_MESSAGES = 500
+/** …unless their messages are larger than this together. */
+const PAGE_BYTES = 1024 * 1024
+
+export class QueueReader {
+  /** References whose message was not on disk, or that could not be read themselves. */
+  dangling = 0
+  readonly #disk: Disk
+  readonly #committer: Committer
+  readonly #sessions: Sessions
+  readonly #log: Log
+
+  constructor(deps: { disk: Disk; committer: Committer; sessions: Sessions; log: Log }) {
+    this.#disk = deps.disk
+    this.#committer = deps.committer
+    this.#sessions = deps.sessions
+    this.#log = deps.log
+  }
+
+  /** References with `from <= index < until` in order, as many as fit a page, with their messages. */
+  async readPage(queue: LevelQueue, from: number, until: number): Promise<Page> {
+    const { records, begin } = await this.#readRecords(queue, from, until)
+    const found: { index: number; reference: Reference }[] = []
+    let bytes = 0
+    let cut = false
+    for (const [key, value] of records) {
+      const index = indexOfKey(key)
+      if (value === undefined) {
+        this.#lose(queue, index, 0)
+        continue
+      }
+      const reference = decodeReference(value)
+      bytes += reference.size
+      cut = found.length > 0 && bytes > PAGE_BYTES
+      if (cut) break
+      found.push({ index, reference })
+    }
+    const bodies = await this.#disk.getMany(found.map(({ reference }) => bodyKey(reference.message)))
+    const refs: Ref[] = []
+    for (const [i, { index, reference }] of found.entries()) {
+      const body = bodies[i]
+      if (body !== undefined) refs.push(this.#refOf(queue, index, reference, body))
+      else this.#lose(queue, index, reference.size)
+    }
+    const last = cut ? found.at(-1)?.index : records.length === PAGE_MESSAGES ? indexOf(records.at(-1)) : undefined
+    return { refs, readUntil: last === undefined ? (records.length === 0 ? begin : until) : last + 1 }
+  }
+
+  /**
+   * The records of a page. Where a part of the disk cannot be read, goes on behind it, by strides that double, so that
+   * one bad block does not stand before everything that comes after it.
+   */
+  async #readRecords(queue: LevelQueue, from: number, until: number) {
+    const range = (begin: number) => ({ gte: queueKey(queue.session, begin), lt: queueKey(queue.session, until) })
+    for (let begin = from, stride = 1; ; begin = Math.min(until, begin + stride), stride *= 2) {
+      if (begin === until) return { records: [], begin }
+      try {
+        const records = await this.#disk.page(range(begin), PAGE_MESSAGES)
+        return { records, begin: until }
+      } catch (error) {
+        if (!isDamage(error)) throw error
+        this.#log.error(
+          { client: queue.clientId, place: begin, reason: reasonOf(error) },
+          'a part of a session queue cannot be read and is passed over',
+        )
+      }
+    }
+  }
+
+  /** A message that cannot be read: its place is given up, and it is counted. */
+  #lose(queue: LevelQueue, index: number, size: number): void {
+    if (!queue.has(index)) return
+    this.dangling++
+    queue.lose(index, size)
+    this.#committer.write({ type: 'del', key: queueKey(queue.session, index) }, 'lazy', { queue })
+  }
+
+  /**
+   * Removes what a discarded session left on disk, page by page. Begun again at the next start when it
+   * is interrupted: the session's mark (family d) goes last.
+   */
+  async purge(session: number): Promise<void> {
+    try {
+      for (let range = queueRange(session); ; ) {
+        const records = await this.#disk.page(range, PAGE_MESSAGES)
+        const last = records.at(-1)
+        if (last === undefined) break
+        range = { ...range, gte: after(last[0]) }
+        const messages = records.map(([, value]) => (value === undefined ? undefined : decodeReference(value).message))
+        const known = messages.filter(message => message !== undefined)
+        const bodies = await this.#disk.getMany(known.map(bodyKey))
+        for (const [key] of records) this.#committer.write({ type: 'del', key }, 'lazy')
+        for (const [i, message] of known.entries()) {
+          const body = bodies[i]
+          if (body === undefined || !this.#load(message, body).isAbandoned()) continue
+          this.#committer.write({ type: 'del', key: bodyKey(message) }, 'lazy')
+        }
+        await this.#committer.durable()
+      }
+      await this.#committer.durable({ type: 'del', key: sessionKey('d', session) })
+    } catch (error) {
+      this.#log.warn(
+        { reason: reasonOf(error) },
+        'a discarded session could not be removed from disk; tried again at the next start',
+      )
+    }
+  }
+
+  #refOf(queue: LevelQueue, index: number, reference: Reference, body: Buffer): Ref {
+    const entry = this.#load(reference.message, body)
+    const ref = new Ref(entry, queue, index, reference)
+    ref.released = reference.released
+    ref.packetId = reference.packetId
+    return ref
+  }
+
+  #load(id: number, body: Buffer): Entry {
+    const { message, acceptedAt, places: written } = decodeBody(body)
+    const places: Place[] = []
+    for (const { session, index } of written) {
+      const queue = this.#sessions.byNumber(session)
+      if (queue !== undefined) places.push({ queue, index })
+    }
+    return new Entry({ id, message, acceptedAt, state: DURABLE, places })
+  }
+}
+
+function indexOf(record: readonly [Buffer, unknown] | undefined): number | undefined {
+  return record === undefined ? undefined : indexOfKey(record[0])
+}
