@@ -1,12 +1,9 @@
 /** The store by itself, without a broker around it. */
 import { systemClock } from '../../src/kernel/clock.ts'
 import { silentLog } from '../../src/kernel/log.ts'
-import {
-  LevelPersistence,
-  type LevelPersistenceDependencies,
-  type LevelPersistenceOptions,
-} from '../../src/store/persistence.ts'
+import { LevelPersistence } from '../../src/store/persistence.ts'
 import type { QueueLimits } from '../../src/store/quota.ts'
+import type { StoreDependencies, StoreOptions } from '../../src/store/store.ts'
 
 export const NO_LIMITS: QueueLimits = {
   maxMessages: 1_000_000,
@@ -20,8 +17,8 @@ export const NO_LIMITS: QueueLimits = {
 /** A store in `dataDir` with `ack` durability and no limits that a test would meet, unless `options` says otherwise. */
 export function testStore(
   dataDir: string,
-  options: Partial<Omit<LevelPersistenceOptions, 'dataDir'>> = {},
-  deps: Partial<LevelPersistenceDependencies> = {},
+  options: Partial<Omit<StoreOptions, 'dataDir'>> = {},
+  deps: Partial<StoreDependencies> = {},
 ): LevelPersistence {
   return new LevelPersistence(
     {

@@ -1,0 +1,235 @@
+/**
+ * The store as a whole: opens it, joins its parts over the opened disk, keeps its rhythms (retained values, the time,
+ * the sweep, the look at the free space), closes it.
+ */
+import { join } from 'node:path'
+import type { Clock, ClockSync, Timer } from '../kernel/clock.ts'
+import { LarderError } from '../kernel/errors.ts'
+import type { Log } from '../kernel/log.ts'
+import { type BatchWriter, Committer, type CommitterStats, type Operation } from './committer.ts'
+import { type Disk, type DiskStats, isFull } from './disk.ts'
+import { DiskGuard } from './disk-guard.ts'
+import { Durability, type DurabilityRule } from './durability.ts'
+import { Engine, type EngineStats, type Incoming } from './engine.ts'
+import { nameKey } from './keys.ts'
+import { migrate } from './migrations.ts'
+import { type Opening, openStore } from './opening.ts'
+import { type QueueLimits, Quota } from './quota.ts'
+import { QueueReader } from './reader.ts'
+import { load } from './recovery.ts'
+import { RetainedMessages } from './retained.ts'
+import { Sessions } from './sessions.ts'
+import { Subscriptions } from './subscriptions.ts'
+import { Sweeper } from './sweeper.ts'
+import { encodeTime, StoreTime } from './time.ts'
+import { Wills } from './wills.ts'
+
+/** Milliseconds between two records of the time of the store, while there are other writes anyway… */
+const TIME_INTERVAL_MS = 10_000
+/** …and while there are none. */
+const IDLE_TIME_INTERVAL_MS = 600_000
+
+export interface StoreOptions {
+  /** Folder of the gateway's data; the store is its subfolder `store`. */
+  dataDir: string
+  /** Milliseconds that a commit waits when only online sessions wait for it. */
+  commitDelay: number
+  /** Milliseconds between writes of retained messages of QoS 0. */
+  retainedInterval: number
+  limits: QueueLimits
+  /** What an acknowledgement promises; see durability.ts. */
+  durability: { window: number; rules: readonly DurabilityRule[] }
+  /** QoS 0 is queued for sessions that are away. */
+  queueQos0: boolean
+  /** Bytes that stay free on the disk. */
+  minFree: number
+}
+
+export interface StoreDependencies {
+  clock: Clock
+  sync: ClockSync
+  log: Log
+  /** Stands between the store and the disk: for tests of a disk that fails. */
+  writer?: (disk: BatchWriter) => BatchWriter
+}
+
+export interface StoreStats extends CommitterStats, EngineStats, DiskStats {
+  /** References whose message was not on disk, or that could not be read themselves. */
+  dangling: number
+  /** Retained messages. */
+  retained: number
+  /** Messages that wait, each counted for every session that it waits for. */
+  messages: number
+  /** Bytes of their topics, payloads and properties. */
+  messageBytes: number
+}
+
+/** What there is while the store is open. */
+export type Parts = ReturnType<Store['assemble']>
+
+interface Open {
+  disk: Disk
+  opening: Opening
+  parts: Parts
+  timers: Timer[]
+}
+
+export class Store {
+  readonly time: StoreTime
+  readonly #options: StoreOptions
+  readonly #deps: StoreDependencies
+  readonly #location: string
+  readonly #guard: DiskGuard
+  #open: Open | null = null
+
+  constructor(options: StoreOptions, deps: StoreDependencies) {
+    const { clock, sync, log } = deps
+    this.#options = options
+    this.#deps = deps
+    this.#location = join(options.dataDir, 'store')
+    this.time = new StoreTime({ clock, sync })
+    this.#guard = new DiskGuard({ location: this.#location, minFree: options.minFree }, { clock, log })
+  }
+
+  /** Throws LarderError STORE_FAILED while the store is not open. */
+  get parts(): Parts {
+    return this.#opened.parts
+  }
+
+  /** How the store came up: whole, repaired or replaced. */
+  get opening(): Opening {
+    return this.#opened.opening
+  }
+
+  get stats(): StoreStats {
+    const { disk, parts } = this.#opened
+    const { committer, engine, reader, retained, quota } = parts
+    return {
+      ...committer.stats,
+      ...engine.stats,
+      ...disk.stats,
+      dangling: reader.dangling,
+      retained: retained.count,
+      messages: quota.count,
+      messageBytes: quota.bytes,
+    }
+  }
+
+  /** Opens the store and reads what must be in memory. See `openStore` for its errors. */
+  async open(): Promise<void> {
+    const { clock, log } = this.#deps
+    const guard = this.#guard
+    const onFull = () => guard.isFull()
+    const { disk, opening, loaded } = await openStore(this.#location, { clock, log, onFull }, async opened => {
+      await migrate(opened, { clock, log })
+      const parts = this.assemble(opened)
+      await load(opened, { ...parts, time: this.time, log })
+      return parts
+    })
+    await guard.start()
+    loaded.sweeper.start()
+    const timers = [
+      clock.every(this.#options.retainedInterval, () => this.#writeRetained()),
+      clock.every(IDLE_TIME_INTERVAL_MS, () => this.#writeTime()),
+    ]
+    this.#open = { disk, opening, parts: loaded, timers }
+  }
+
+  /** Writes what is in memory. */
+  async close(): Promise<void> {
+    const { disk, parts, timers } = this.#opened
+    for (const timer of timers) timer.cancel()
+    this.#guard.stop()
+    await parts.sweeper.stop()
+    this.#writeRetained()
+    for (const operation of this.#timeRecord(0)) parts.committer.write(operation, 'lazy')
+    this.#open = null
+    await parts.committer.close()
+    await disk.close()
+  }
+
+  /** The parts of the store over an opened disk, all empty. */
+  assemble(disk: Disk) {
+    const { time } = this
+    const { commitDelay, durability, limits, queueQos0 } = this.#options
+    const { clock, log, writer = same } = this.#deps
+    const guard = this.#guard
+    const retained = new RetainedMessages({ time })
+    const hasRoom = () => !guard.isLow && !committer.isFailing
+    const committer: Committer = new Committer({
+      writer: writer(watched(disk, guard)),
+      clock,
+      log,
+      soonDelay: commitDelay,
+      late: () => retained.takeUrgent().concat(this.#timeRecord(TIME_INTERVAL_MS)),
+      hasRoom,
+    })
+    const quota = new Quota(limits)
+    const sessions = new Sessions({ quota })
+    const subscriptions = new Subscriptions({ queueQos0 })
+    const incoming: Incoming = new Map()
+    const wills = new Wills({ committer, clock })
+    const reader = new QueueReader({ disk, committer, sessions, log })
+    const engine = new Engine({
+      options: { queueQos0 },
+      disk,
+      reader,
+      clock,
+      time,
+      committer,
+      durability: new Durability(durability),
+      quota,
+      hasRoom,
+      sessions,
+      subscriptions,
+      retained,
+      incoming,
+      log,
+    })
+    const onStep = () => {
+      time.catchUp()
+      engine.endEpisodes()
+    }
+    const sweeper = new Sweeper({ queues: sessions, retained, time, clock, log, onStep })
+    return { committer, quota, engine, reader, sessions, subscriptions, retained, incoming, wills, sweeper }
+  }
+
+  get #opened(): Open {
+    if (this.#open === null) throw new LarderError('STORE_FAILED', 'the store is not open.')
+    return this.#open
+  }
+
+  #writeRetained(): void {
+    const { retained, committer } = this.parts
+    for (const operation of retained.takeLazy()) committer.write(operation, 'now')
+  }
+
+  #writeTime(): void {
+    for (const operation of this.#timeRecord(IDLE_TIME_INTERVAL_MS)) this.parts.committer.write(operation, 'lazy')
+  }
+
+  /** The write of the time of the store, if the last was so many milliseconds ago. */
+  #timeRecord(interval: number): Operation[] {
+    const record = this.time.record(interval)
+    return record === undefined ? [] : [{ type: 'put', key: nameKey('m', 'time'), value: encodeTime(record) }]
+  }
+}
+
+/** Tells the guard what is written, and that the disk is full. */
+function watched(disk: Disk, guard: DiskGuard): BatchWriter {
+  return {
+    async write(operations, sync) {
+      try {
+        await disk.write(operations, sync)
+      } catch (error) {
+        if (isFull(error)) await guard.isFull()
+        throw error
+      }
+      let bytes = 0
+      for (const operation of operations) bytes += operation.type === 'put' ? operation.value.length : 0
+      guard.wrote(bytes)
+    },
+  }
+}
+
+const same = (disk: BatchWriter) => disk
