@@ -16,8 +16,10 @@ import type { BatchWriter, Operation } from './committer.ts'
 const WRITE_BUFFER_BYTES = 2 * 1024 * 1024
 /** Cache of blocks read: pages of a draining queue are read once, so a large cache serves nobody. */
 const BLOCK_CACHE_BYTES = 4 * 1024 * 1024
-/** Records read at a time where all of a family are read. */
+/** Records read at a time where all of a family are read… */
 const PAGE_RECORDS = 1_000
+/** …and the bytes of them, and of any page, after which it ends early. */
+const PAGE_BYTES = 512 * 1024
 /** Damaged records that are said one by one; all are counted. */
 const MAX_TOLD = 20
 const SEAL_LENGTH = 4
@@ -74,15 +76,22 @@ export class Disk implements BatchWriter {
   }
 
   async get(key: Buffer): Promise<Buffer | undefined> {
-    await this.#readable
-    const value = await this.#level.get(key)
-    return value === undefined ? undefined : this.#unseal(key, value)
+    const [value] = await this.getMany([key])
+    return value
   }
 
+  /** The values of the keys; undefined for one that is not there or cannot be read. */
   async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
     await this.#readable
-    const values = await this.#level.getMany(keys)
-    return values.map((value, i) => (value === undefined ? undefined : this.#unseal(keys[i] as Buffer, value)))
+    try {
+      const values = await this.#level.getMany(keys)
+      return values.map((value, i) => (value === undefined ? undefined : this.#unseal(keys[i] as Buffer, value)))
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      if (keys.length > 1) return (await Promise.all(keys.map(key => this.getMany([key])))).flat()
+      this.#tellDamaged(keys[0] as Buffer)
+      return [undefined]
+    }
   }
 
   /** A record as it lies there, with its checksum if it has one. */
@@ -91,7 +100,10 @@ export class Disk implements BatchWriter {
     return this.#level.get(key)
   }
 
-  /** The first records of a range, `limit` at most. The value of one that is damaged is undefined. */
+  /**
+   * The first records of a range: `limit` at most, fewer if they are large, none only if there are none. The value of
+   * one that is damaged is undefined.
+   */
   async page(range: Range, limit: number): Promise<[key: Buffer, value: Buffer | undefined][]> {
     const records = await this.pageRaw(range, limit)
     return records.map(([key, value]) => [key, this.#unseal(key, value)])
@@ -100,7 +112,8 @@ export class Disk implements BatchWriter {
   /** As `page`, with the checksums still on the values and nothing checked. */
   async pageRaw(range: Range, limit: number): Promise<StoredRecord[]> {
     await this.#readable
-    const iterator = this.#level.iterator({ ...range, limit })
+    // LevelDB's binding counts these bytes by itself: it would end a page at 16 KiB.
+    const iterator = this.#level.iterator({ ...range, limit, highWaterMarkBytes: PAGE_BYTES })
     try {
       return await iterator.nextv(limit)
     } finally {
@@ -114,7 +127,7 @@ export class Disk implements BatchWriter {
       const page = await this.page({ gte, lt: range.lt }, PAGE_RECORDS)
       for (const [key, value] of page) if (value !== undefined) yield [key, value]
       const last = page.at(-1)
-      if (last === undefined || page.length < PAGE_RECORDS) return
+      if (last === undefined) return
       gte = after(last[0])
     }
   }
@@ -159,10 +172,13 @@ export class Disk implements BatchWriter {
   #unseal(key: Buffer, value: Buffer): Buffer | undefined {
     const end = value.length - SEAL_LENGTH
     if (end >= 0 && value.readUInt32BE(end) === checksum(key, value.subarray(0, end))) return value.subarray(0, end)
-    if (++this.stats.damaged <= MAX_TOLD) {
-      this.#log.error({ record: key.toString('latin1') }, 'a record of the store is damaged and left out')
-    }
+    this.#tellDamaged(key)
     return undefined
+  }
+
+  #tellDamaged(key: Buffer): void {
+    if (++this.stats.damaged > MAX_TOLD) return
+    this.#log.error({ record: key.toString('latin1') }, 'a record of the store is damaged and left out')
   }
 }
 

@@ -34,7 +34,7 @@ export class QueueReader {
 
   /** References with `from <= index < until` in order, as many as fit a page, with their messages. */
   async readPage(queue: LevelQueue, from: number, until: number): Promise<Page> {
-    const { records, begin } = await this.#readRecords(queue, from, until)
+    const records = await this.#readRecords(queue, from, until)
     const found: { index: number; reference: Reference }[] = []
     let bytes = 0
     let cut = false
@@ -57,8 +57,8 @@ export class QueueReader {
       if (body !== undefined) refs.push(this.#refOf(queue, index, reference, body))
       else this.#lose(queue, index, reference.size)
     }
-    const last = cut ? found.at(-1)?.index : records.length === PAGE_MESSAGES ? indexOf(records.at(-1)) : undefined
-    return { refs, readUntil: last === undefined ? (records.length === 0 ? begin : until) : last + 1 }
+    const last = cut ? found.at(-1)?.index : indexOf(records.at(-1))
+    return { refs, readUntil: last === undefined ? until : last + 1 }
   }
 
   /**
@@ -68,10 +68,9 @@ export class QueueReader {
   async #readRecords(queue: LevelQueue, from: number, until: number) {
     const range = (begin: number) => ({ gte: queueKey(queue.session, begin), lt: queueKey(queue.session, until) })
     for (let begin = from, stride = 1; ; begin = Math.min(until, begin + stride), stride *= 2) {
-      if (begin === until) return { records: [], begin }
+      if (begin === until) return []
       try {
-        const records = await this.#disk.page(range(begin), PAGE_MESSAGES)
-        return { records, begin: until }
+        return await this.#disk.page(range(begin), PAGE_MESSAGES)
       } catch (error) {
         if (!isDamage(error)) throw error
         this.#log.error(
