@@ -22,6 +22,7 @@ import { ConnectionLimit } from './listen/limit.ts'
 import { openListener } from './listen/open.ts'
 import type { Listener } from './listen/ports.ts'
 import type { Properties } from './mqtt/properties.ts'
+import { lossSentence } from './store/durability.ts'
 import { LevelPersistence } from './store/persistence.ts'
 
 /** What a gateway can be given instead of what it would make itself. */
@@ -178,7 +179,10 @@ export class Gateway {
     return [
       part('access', { start: () => this.#access.start() }),
       part('store', {
-        start: () => this.hub.listen(),
+        start: async () => {
+          await this.hub.listen()
+          this.#tellStore()
+        },
         stop: () => this.#persistence.destroy(),
       }),
       part('listeners', { stop: async () => void (await Promise.all(this.#open.map(listener => listener.stop()))) }),
@@ -191,6 +195,15 @@ export class Gateway {
         stop: async () => this.#open.forEach(listener => void listener.stopAccepting()),
       }),
     ]
+  }
+
+  /** Says what the store promises, and how it came up: in the log, and to whoever looks below `$SYS`. */
+  #tellStore(): void {
+    const { lossWindow, opening } = this.#persistence
+    const seconds = lossWindow === Number.POSITIVE_INFINITY ? 'unlimited' : `${lossWindow / 1000}`
+    this.#log.info({ lossWindow: seconds }, lossSentence(lossWindow))
+    this.hub.publish({ topic: '$SYS/broker/store/loss_window', payload: seconds, retain: true })
+    this.hub.publish({ topic: '$SYS/broker/store/state', payload: opening.state, retain: true })
   }
 
   async #openDoors(signal: AbortSignal): Promise<void> {

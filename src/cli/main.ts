@@ -21,6 +21,9 @@ const runGateway: RunGateway = async (config, signal) => {
   return { addresses: gateway.addresses(), stop: () => gateway.stop() }
 }
 
+// What the gateway writes is its owner's alone.
+process.umask(0o077)
+
 // Whoever reads our lines may go away; that must not end the gateway.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 

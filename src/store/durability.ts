@@ -21,15 +21,22 @@ const UNFORCED_DELAY_MS = 1_000
 
 export class Durability {
   readonly #window: number
+  readonly #longest: number
   readonly #rules: FilterTree<DurabilityRule & { rank: number }> | null = null
   readonly #windows = new Map<string, number>()
 
   /** Of the rules that match a topic, the first counts; where none does, `window`. */
   constructor(options: { window: number; rules: readonly DurabilityRule[] }) {
     this.#window = options.window
+    this.#longest = Math.max(options.window, ...options.rules.map(({ window }) => window))
     if (options.rules.length === 0) return
     this.#rules = new FilterTree()
     for (const [rank, rule] of options.rules.entries()) this.#rules.add(rule.filter, { ...rule, rank })
+  }
+
+  /** The longest of the loss windows, in milliseconds: what a power cut may take at most. */
+  get longest(): number {
+    return this.#longest
   }
 
   /** The loss window of a topic, in milliseconds. */
@@ -48,4 +55,12 @@ export class Durability {
 /** Milliseconds after which a message with this loss window is given to the disk, at the latest. */
 export function delayOf(window: number): number {
   return window === Number.POSITIVE_INFINITY ? UNFORCED_DELAY_MS : window * WRITE_SHARE
+}
+
+/** What a loss window means, as a sentence for the owner. */
+export function lossSentence(window: number): string {
+  if (window === 0) return 'what was acknowledged is on the disk'
+  if (window === Number.POSITIVE_INFINITY)
+    return 'a power cut may take acknowledged messages: they are not forced to the disk'
+  return `a power cut may take the acknowledged messages of the last ${window / 1000} s`
 }

@@ -66,6 +66,11 @@ export class LevelPersistence implements Persistence {
     return this.#store.opening
   }
 
+  /** Milliseconds before a power cut in which acknowledged messages may be lost, at most. */
+  get lossWindow(): number {
+    return this.#store.lossWindow
+  }
+
   /** Opens the store. See `openStore` for its errors. */
   async setup(broker: { id: string }): Promise<void> {
     this.broker = broker

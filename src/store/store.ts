@@ -76,6 +76,7 @@ interface Open {
 
 export class Store {
   readonly time: StoreTime
+  readonly #durability: Durability
   readonly #options: StoreOptions
   readonly #deps: StoreDependencies
   readonly #location: string
@@ -87,6 +88,7 @@ export class Store {
     this.#options = options
     this.#deps = deps
     this.#location = join(options.dataDir, 'store')
+    this.#durability = new Durability(options.durability)
     this.time = new StoreTime({ clock, sync })
     this.#guard = new DiskGuard({ location: this.#location, minFree: options.minFree }, { clock, log })
   }
@@ -99,6 +101,11 @@ export class Store {
   /** How the store came up: whole, repaired or replaced. */
   get opening(): Opening {
     return this.#opened.opening
+  }
+
+  /** Milliseconds before a power cut in which acknowledged messages may be lost, at most. */
+  get lossWindow(): number {
+    return this.#durability.longest
   }
 
   get stats(): StoreStats {
@@ -151,7 +158,7 @@ export class Store {
   /** The parts of the store over an opened disk, all empty. */
   assemble(disk: Disk) {
     const { time } = this
-    const { commitDelay, durability, limits, queueQos0 } = this.#options
+    const { commitDelay, limits, queueQos0 } = this.#options
     const { clock, log, writer = same } = this.#deps
     const guard = this.#guard
     const retained = new RetainedMessages({ time })
@@ -177,7 +184,7 @@ export class Store {
       clock,
       time,
       committer,
-      durability: new Durability(durability),
+      durability: this.#durability,
       quota,
       hasRoom,
       sessions,
