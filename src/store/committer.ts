@@ -19,7 +19,7 @@ import { delayOf } from './durability.ts'
 import { COMMITTING, DURABLE, type Entry, PENDING } from './entry.ts'
 import { bodyKey, queueKey, sessionKey } from './keys.ts'
 import type { LevelQueue } from './queue.ts'
-import { encodeBody, encodePosition, encodeReference, type Position } from './records.ts'
+import { encodeBody, encodePosition, type Position } from './records.ts'
 
 export type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer }
 
@@ -39,8 +39,6 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024
 const MAX_GATHERED_BYTES = 8 * 1024 * 1024
 /** A failed batch is tried again after this time: long enough not to keep a full disk busy. */
 const RETRY_DELAY_MS = 1_000
-
-const NOTHING = Buffer.alloc(0)
 
 export interface CommitterStats {
   commits: number
@@ -330,7 +328,6 @@ export class Committer {
       this.#isFailing = true
       for (const entry of written) {
         entry.state = PENDING
-        entry.takeBackReceipt()
         this.#count(entry, 1)
       }
       this.#entries = written.concat(this.#entries)
@@ -350,30 +347,17 @@ export class Committer {
 
   #stage(entry: Entry, batch: Operation[], touched: Set<LevelQueue>): void {
     entry.state = COMMITTING
-    const receipt = entry.giveReceipt()
-    if (receipt !== undefined) batch.push({ type: 'put', key: receipt.key, value: NOTHING })
     entry.refs = entry.refs.filter(ref => !ref.removed)
     if (entry.waiting === 0) return
+    entry.place()
     const places = []
     for (const ref of entry.refs) {
       const { queue, index } = ref
+      batch.push({ type: 'put', key: queueKey(queue.session, index), value: ref.record() })
       places.push({ session: queue.session, index })
-      batch.push({
-        type: 'put',
-        key: queueKey(queue.session, index),
-        value: encodeReference({
-          message: entry.id,
-          qos: ref.qos,
-          retain: ref.retain,
-          subscriptionIdentifiers: ref.subscriptionIdentifiers,
-          isShared: ref.isShared,
-          released: ref.released,
-          size: ref.size,
-          packetId: ref.packetId,
-        }),
-      })
       touched.add(queue)
     }
+    if (entry.isInline) return
     batch.push({ type: 'put', key: bodyKey(entry.id), value: encodeBody(entry.message, entry.acceptedAt, places) })
   }
 
@@ -385,7 +369,9 @@ export class Committer {
       for (const { queue, index, removed } of entry.refs) {
         if (removed) this.write({ type: 'del', key: queueKey(queue.session, index) }, 'lazy', { queue })
       }
-      if (entry.refs.length > 0 && entry.isAbandoned()) this.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
+      if (entry.refs.length > 0 && !entry.isInline && entry.isAbandoned()) {
+        this.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
+      }
     }
     entry.settle()
   }

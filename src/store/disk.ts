@@ -8,7 +8,7 @@
  * database is closed and opened before the next. Reads wait meanwhile.
  */
 import { crc32 } from 'node:zlib'
-import { type BatchOptions, type KeyIteratorOptions, Level } from 'level'
+import { type KeyIteratorOptions, Level } from 'level'
 import type { Log } from '../kernel/log.ts'
 import type { BatchWriter, Operation } from './committer.ts'
 
@@ -142,13 +142,17 @@ export class Disk implements BatchWriter {
 
   async write(operations: Operation[], sync: boolean): Promise<void> {
     if (this.#hasFailed) await this.#reopen()
-    const sealed = operations.map(operation =>
-      operation.type === 'put' ? { ...operation, value: seal(operation.key, operation.value) } : operation,
-    )
-    // `sync` is classic-level's: the types of `level` leave it out, as browsers have none.
-    const options: { sync: boolean } & BatchOptions<Buffer, Buffer> = { sync }
     try {
-      await this.#level.batch(sealed, options)
+      // One call for each: an array would be copied, operation by operation, at eight times the cost.
+      const batch = this.#level.batch()
+      for (const operation of operations) {
+        const { key } = operation
+        if (operation.type === 'put') batch.put(key, seal(key, operation.value))
+        else batch.del(key)
+      }
+      // `sync` is classic-level's: the types of `level` leave it out, as browsers have none.
+      const options: object = { sync }
+      await batch.write(options)
     } catch (error) {
       this.#hasFailed = true
       throw error

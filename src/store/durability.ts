@@ -2,6 +2,7 @@
  * What an acknowledgement promises, topic by topic, as a loss window: so many milliseconds before a power cut may be
  * lost. 0 is `ack`: a message is on the disk before its publisher is acknowledged. Any other is acknowledged at
  * once and written within the window; with Infinity (`none`) it is written soon, but never forced to the disk.
+ * Messages of QoS 2 are always `ack`.
  */
 import { FilterTree } from '../mqtt/filter-tree.ts'
 

@@ -19,12 +19,12 @@ import type { Grant } from '../mqtt/subscription.ts'
 import type { Committer, Operation, Urgency } from './committer.ts'
 import type { Disk } from './disk.ts'
 import { type Durability, delayOf } from './durability.ts'
-import { Entry, PENDING, type Received, type Ref } from './entry.ts'
+import { Entry, PENDING, type Ref } from './entry.ts'
 import { bodyKey, incomingKey, queueKey, subscriptionKey } from './keys.ts'
 import { type LevelQueue, NEVER, type Page, type QueueStore } from './queue.ts'
 import type { Quota } from './quota.ts'
 import type { QueueReader } from './reader.ts'
-import { decodeBody, encodeBody, encodeReference } from './records.ts'
+import { decodeBody, encodeBody } from './records.ts'
 import type { RetainedMessages } from './retained.ts'
 import { type Sessions, sessionRecord } from './sessions.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -46,8 +46,8 @@ export interface EngineStats {
   refused: number
 }
 
-/** By client identifier. */
-export type Incoming = Map<string, Received>
+/** QoS 2: packet identifiers between PUBLISH and PUBREL, by client identifier. */
+export type Incoming = Map<string, Set<number>>
 
 export interface EngineOptions {
   /** QoS 0 is queued for sessions that are away. */
@@ -125,7 +125,7 @@ export class Engine implements QueueEngine, QueueStore {
     const window = this.#hasRoom() ? this.#windowOf(message) : 0
     // QoS 2 takes its turn with the commits even if nothing is to be written: messages of one publisher keep their order.
     const mustCommit = window === 0 && (message.qos === 2 || isRetained)
-    if (targets.length === 0 && !mustCommit && !isRetained && received === undefined) {
+    if (targets.length === 0 && !mustCommit && !isRetained) {
       settlement?.settled()
       return true
     }
@@ -135,13 +135,8 @@ export class Engine implements QueueEngine, QueueStore {
       return false
     }
     if (isRetained) this.#retained.set(message)
+    if (received !== undefined) this.recordReceived(received.clientId, received.packetId)
     const entry = this.#enter(message, { mustCommit, window, settlement })
-    if (received !== undefined) {
-      const { clientId, packetId } = received
-      const ids = this.#incomingOf(clientId)
-      ids.set(packetId, entry)
-      entry.received = { key: incomingKey(clientId, packetId), ids, packetId }
-    }
     let urgency: Urgency = mustCommit ? 'now' : 'soon'
     for (const target of targets) if (this.#enqueue(entry, target)) urgency = 'now'
     if (entry.isAlive) this.#committer.add(entry, urgency)
@@ -152,8 +147,12 @@ export class Engine implements QueueEngine, QueueStore {
     return true
   }
 
-  /** Nobody is promised anything of QoS 0. */
+  /**
+   * Nobody is promised anything of QoS 0. QoS 2 is durable whatever was set: a packet identifier that a power cut
+   * frees while its receiver still holds it would make a later message pass for the lost one.
+   */
   #windowOf({ topic, qos }: Message): number {
+    if (qos === 2) return 0
     const window = this.#durability.windowOf(topic)
     return qos === 0 ? Math.max(window, QOS0_WINDOW_MS) : window
   }
@@ -233,19 +232,11 @@ export class Engine implements QueueEngine, QueueStore {
 
   forget(clientId: string, packetId: number, done: () => void): void {
     const ids = this.#incoming.get(clientId)
-    const entry = ids?.get(packetId)
-    if (ids === undefined || entry === undefined) {
+    if (ids?.delete(packetId) !== true) {
       done()
       return
     }
-    ids.delete(packetId)
     if (ids.size === 0) this.#incoming.delete(clientId)
-    if (entry?.state === PENDING) {
-      // It was never written, and now need not be.
-      entry.received = undefined
-      done()
-      return
-    }
     this.#committer.write({ type: 'del', key: incomingKey(clientId, packetId) }, 'now', { done })
   }
 
@@ -304,10 +295,11 @@ export class Engine implements QueueEngine, QueueStore {
     if (this.#disk.isOpen) void this.#reader.purge(queue.session)
   }
 
-  /** Records an incoming QoS 2 identifier, with its message, as aedes' contract wants it. Durable with the next commit. */
-  recordReceived(clientId: string, packetId: number, message: Message): void {
-    this.#incomingOf(clientId).set(packetId, null)
-    const value = encodeBody(message, this.#time.now(), [])
+  /** Records an incoming QoS 2 identifier, with its message where aedes' contract wants that kept. Durable with the next commit. */
+  recordReceived(clientId: string, packetId: number, message?: Message): void {
+    const ids = this.#incoming.get(clientId) ?? new Set()
+    this.#incoming.set(clientId, ids.add(packetId))
+    const value = message === undefined ? Buffer.alloc(0) : encodeBody(message, this.#time.now(), [])
     this.#committer.write({ type: 'put', key: incomingKey(clientId, packetId), value }, 'now')
   }
 
@@ -320,8 +312,7 @@ export class Engine implements QueueEngine, QueueStore {
 
   /** Removes every incoming QoS 2 identifier of a session. */
   forgetAll(clientId: string): void {
-    for (const [packetId, entry] of this.#incoming.get(clientId) ?? []) {
-      if (entry !== null) entry.received = undefined
+    for (const packetId of this.#incoming.get(clientId) ?? []) {
       this.#committer.write({ type: 'del', key: incomingKey(clientId, packetId) }, 'now')
     }
     this.#incoming.delete(clientId)
@@ -336,22 +327,14 @@ export class Engine implements QueueEngine, QueueStore {
   erase(ref: Ref): void {
     const { queue, entry } = ref
     this.#committer.write({ type: 'del', key: queueKey(queue.session, ref.index) }, 'lazy', { queue })
-    if (entry.isAbandoned()) this.#committer.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
+    if (!entry.isInline && entry.isAbandoned()) {
+      this.#committer.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
+    }
   }
 
   rewrite(ref: Ref, done: () => void): void {
-    const { queue, index, qos, retain, subscriptionIdentifiers, isShared, released, size, packetId } = ref
-    const value = encodeReference({
-      message: ref.entry.id,
-      qos,
-      retain,
-      subscriptionIdentifiers,
-      isShared,
-      released,
-      size,
-      packetId,
-    })
-    this.#committer.write({ type: 'put', key: queueKey(queue.session, index), value }, 'now', { done })
+    const key = queueKey(ref.queue.session, ref.index)
+    this.#committer.write({ type: 'put', key, value: ref.record() }, 'now', { done })
   }
 
   nextRelease(): number {
@@ -404,15 +387,6 @@ export class Engine implements QueueEngine, QueueStore {
   #enter(message: Message, options: { mustCommit: boolean; window: number; settlement: Settlement | null }): Entry {
     const id = this.#sessions.nextMessage(this.#reserve)
     return new Entry({ id, message, acceptedAt: this.#time.now(), state: PENDING, ...options })
-  }
-
-  #incomingOf(clientId: string): Received {
-    let ids = this.#incoming.get(clientId)
-    if (ids === undefined) {
-      ids = new Map()
-      this.#incoming.set(clientId, ids)
-    }
-    return ids
   }
 }
 

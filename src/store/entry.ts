@@ -7,6 +7,7 @@
 import type { Delivery, Message, Settlement } from '../broker/ports.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import type { LevelQueue } from './queue.ts'
+import { encodeBody, encodeReference } from './records.ts'
 
 export const PENDING = 0
 export const COMMITTING = 1
@@ -16,16 +17,6 @@ export const DURABLE = 2
 export interface Place {
   readonly queue: LevelQueue
   readonly index: number
-}
-
-/** What comes in between PUBLISH and PUBREL (QoS 2) of one session: packet identifiers, with the message of those that are not written yet. */
-export type Received = Map<number, Entry | null>
-
-/** A packet identifier that is to be recorded. */
-export interface Receipt {
-  readonly key: Buffer
-  readonly ids: Received
-  readonly packetId: number
 }
 
 export class Entry {
@@ -45,8 +36,8 @@ export class Entry {
   readonly mustCommit: boolean
   /** Milliseconds before a power cut in which it may be lost; 0 when it is acknowledged only once it is durable. */
   readonly window: number
-  /** The publisher's packet identifier (QoS 2), to be recorded with the message. */
-  received: Receipt | undefined
+  /** It stands in the record of its only reference, and has none of its own. */
+  isInline: boolean
   #settlement: Settlement | null
   /** Places before this one are known to be gone. */
   #gone = 0
@@ -58,7 +49,7 @@ export class Entry {
     state: typeof PENDING | typeof DURABLE
     mustCommit?: boolean
     window?: number
-    received?: Receipt | undefined
+    isInline?: boolean
     settlement?: Settlement | null
     places?: readonly Place[]
   }) {
@@ -68,34 +59,19 @@ export class Entry {
     this.state = fields.state
     this.mustCommit = fields.mustCommit === true
     this.window = fields.window ?? 0
-    this.received = fields.received
+    this.isInline = fields.isInline === true
     this.#settlement = fields.settlement ?? null
     this.#places = fields.places
   }
 
-  /** QoS 2 is delivered only when it is durable, if it is promised at all: exactly once must survive a pulled plug. */
+  /** QoS 2 is delivered only when it is durable: exactly once must survive a pulled plug. */
   get held(): boolean {
-    return this.state !== DURABLE && this.message.qos === 2 && this.window === 0
+    return this.state !== DURABLE && this.message.qos === 2
   }
 
   /** False when nothing of it need be written any more. */
   get isAlive(): boolean {
-    return this.waiting > 0 || this.mustCommit || this.received !== undefined
-  }
-
-  /** It is being written: from here on only the packet identifier is kept of it. */
-  giveReceipt(): Receipt | undefined {
-    const { received } = this
-    received?.ids.set(received.packetId, null)
-    return received
-  }
-
-  /** It was not written after all. An identifier that was released meanwhile must not be recorded any more. */
-  takeBackReceipt(): void {
-    if (this.received === undefined) return
-    const { ids, packetId } = this.received
-    if (ids.get(packetId) === null) ids.set(packetId, this)
-    else this.received = undefined
+    return this.waiting > 0 || this.mustCommit
   }
 
   settle(): void {
@@ -103,6 +79,12 @@ export class Entry {
     if (settlement === null) return
     this.#settlement = null
     settlement.settled()
+  }
+
+  /** What is to be written of it has changed: decides where the message itself stands. A record that is rewritten at PUBREC (QoS 2) stays small. */
+  place(): void {
+    const [only] = this.refs
+    this.isInline = this.refs.length === 1 && only !== undefined && only.qos < 2
   }
 
   /** True when no queue holds the message any more, so that its body can go. */
@@ -157,5 +139,23 @@ export class Ref implements Delivery {
 
   get size(): number {
     return this.entry.message.size
+  }
+
+  /** Its record in the queue. */
+  record(): Buffer {
+    const { entry, qos, retain, subscriptionIdentifiers, isShared, released, size, packetId } = this
+    const body = entry.isInline ? encodeBody(entry.message, entry.acceptedAt, []) : undefined
+    const message = entry.id
+    return encodeReference({
+      message,
+      qos,
+      retain,
+      subscriptionIdentifiers,
+      isShared,
+      released,
+      size,
+      packetId,
+      body,
+    })
   }
 }

@@ -50,10 +50,11 @@ export class QueueReader {
       if (cut) break
       found.push({ index, reference })
     }
-    const bodies = await this.#disk.getMany(found.map(({ reference }) => bodyKey(reference.message)))
+    const apart = found.filter(({ reference }) => reference.body === undefined)
+    const bodies = await this.#disk.getMany(apart.map(({ reference }) => bodyKey(reference.message)))
     const refs: Ref[] = []
-    for (const [i, { index, reference }] of found.entries()) {
-      const body = bodies[i]
+    for (const { index, reference } of found) {
+      const body = reference.body ?? bodies.shift()
       if (body !== undefined) refs.push(this.#refOf(queue, index, reference, body))
       else this.#lose(queue, index, reference.size)
     }
@@ -100,8 +101,11 @@ export class QueueReader {
         const last = records.at(-1)
         if (last === undefined) break
         range = { ...range, gte: after(last[0]) }
-        const messages = records.map(([, value]) => (value === undefined ? undefined : decodeReference(value).message))
-        const known = messages.filter(message => message !== undefined)
+        const known: number[] = []
+        for (const [, value] of records) {
+          const reference = value === undefined ? undefined : decodeReference(value)
+          if (reference !== undefined && reference.body === undefined) known.push(reference.message)
+        }
         const bodies = await this.#disk.getMany(known.map(bodyKey))
         for (const [key] of records) this.#committer.write({ type: 'del', key }, 'lazy')
         for (const [i, message] of known.entries()) {
@@ -121,11 +125,17 @@ export class QueueReader {
   }
 
   #refOf(queue: LevelQueue, index: number, reference: Reference, body: Buffer): Ref {
-    const entry = this.#load(reference.message, body)
+    const entry =
+      reference.body === undefined ? this.#load(reference.message, body) : this.#loadInline(reference.message, body)
     const ref = new Ref(entry, queue, index, reference)
     ref.released = reference.released
     ref.packetId = reference.packetId
     return ref
+  }
+
+  #loadInline(id: number, body: Buffer): Entry {
+    const { message, acceptedAt } = decodeBody(body)
+    return new Entry({ id, message, acceptedAt, state: DURABLE, isInline: true })
   }
 
   #load(id: number, body: Buffer): Entry {

@@ -1,6 +1,7 @@
 /**
- * The values of the store. A body begins with the places that wait for it, so that it can be told,
- * without counting references on disk, when nobody does any more.
+ * The values of the store. A message that waits in several queues has a record of its own, its body, which begins with
+ * the places that wait for it, so that it can be told, without counting references on disk, when nobody does any
+ * more. A message that waits in one queue only stands in the reference itself: one record to write, read and delete.
  */
 import { Message } from '../mqtt/message.ts'
 import type { QoS } from '../mqtt/packets.ts'
@@ -24,6 +25,8 @@ export interface Reference {
   size: number
   /** Packet identifier given from outside through aedes' contract; undefined when it follows from the index. */
   packetId: number | undefined
+  /** The message itself, as `encodeBody` wrote it without places, when no other queue holds it; else it has a record of its own. */
+  body: Buffer | undefined
 }
 
 /** Value of a queue's position. */
@@ -57,6 +60,7 @@ const FLAG_IDENTIFIERS = 0b0000_1000
 const FLAG_RELEASED = 0b0001_0000
 const FLAG_PACKET_ID = 0b0010_0000
 const FLAG_SHARED = 0b0100_0000
+const FLAG_BODY = 0b1000_0000
 /** Of bodies. */
 const FLAG_DUP = 0b0000_1000
 const FLAG_FORWARDED = 0b0001_0000
@@ -65,10 +69,13 @@ const FLAG_BROKER = 0b0100_0000
 const FLAG_TEXT = 0b1000_0000
 
 export function encodeReference(reference: Reference): Buffer {
-  const { packetId, released, subscriptionIdentifiers: identifiers = [] } = reference
+  const { packetId, released, subscriptionIdentifiers: identifiers = [], body } = reference
   const named = packetId !== undefined
   const releasedLength = released === undefined ? 0 : 6
-  const value = Buffer.allocUnsafe(REFERENCE_LENGTH + (named ? 2 : 0) + releasedLength + 4 * identifiers.length)
+  const bodyLength = body === undefined ? 0 : 2 + body.length
+  const value = Buffer.allocUnsafe(
+    REFERENCE_LENGTH + (named ? 2 : 0) + releasedLength + bodyLength + 4 * identifiers.length,
+  )
   value.writeUIntBE(reference.message, 0, 6)
   value[6] =
     reference.qos |
@@ -76,11 +83,15 @@ export function encodeReference(reference: Reference): Buffer {
     (identifiers.length > 0 ? FLAG_IDENTIFIERS : 0) |
     (released === undefined ? 0 : FLAG_RELEASED) |
     (named ? FLAG_PACKET_ID : 0) |
-    (reference.isShared ? FLAG_SHARED : 0)
+    (reference.isShared ? FLAG_SHARED : 0) |
+    (body === undefined ? 0 : FLAG_BODY)
   let at = value.writeUIntBE(reference.size, 7, 6)
   if (named) at = value.writeUInt16BE(packetId, at)
   if (released !== undefined) at = value.writeUIntBE(released, at, 6)
+  // Without a body, the length says how many there are.
+  if (body !== undefined) at = value.writeUInt16BE(identifiers.length, at)
   for (const identifier of identifiers) at = value.writeUInt32BE(identifier, at)
+  body?.copy(value, at)
   return value
 }
 
@@ -97,10 +108,15 @@ export function decodeReference(value: Buffer): Reference {
     released = value.readUIntBE(at, 6)
     at += 6
   }
+  let end = value.length
+  if ((flags & FLAG_BODY) !== 0) {
+    end = at + 2 + 4 * value.readUInt16BE(at)
+    at += 2
+  }
   let identifiers: number[] | undefined
   if ((flags & FLAG_IDENTIFIERS) !== 0) {
     identifiers = []
-    for (; at < value.length; at += 4) identifiers.push(value.readUInt32BE(at))
+    for (; at < end; at += 4) identifiers.push(value.readUInt32BE(at))
   }
   return {
     message: value.readUIntBE(0, 6),
@@ -111,6 +127,7 @@ export function decodeReference(value: Buffer): Reference {
     released,
     size: value.readUIntBE(7, 6),
     packetId,
+    body: (flags & FLAG_BODY) === 0 ? undefined : value.subarray(end),
   }
 }
 

@@ -70,8 +70,8 @@ export async function load(disk: Disk, parts: Parts): Promise<void> {
   await each('i', key => {
     const { clientId, packetId } = incomingOfKey(key)
     const ids = incoming.get(clientId)
-    if (ids === undefined) incoming.set(clientId, new Map([[packetId, null]]))
-    else ids.set(packetId, null)
+    if (ids === undefined) incoming.set(clientId, new Set([packetId]))
+    else ids.add(packetId)
   })
   await each('r', (key, value) => retained.load(key, value))
   await each('w', (key, value) => wills.load(key, value))

@@ -40,7 +40,7 @@ export class RetainedMessages {
   set(message: Message): void {
     const { topic } = message
     if (message.payload.length > 0) this.#keep(topic, message.detached())
-    else if (!this.#remove(topic)) return
+    else if (!this.#remove(topic) && !(message.qos > 0 && this.#lazy.has(topic))) return
     if (topic.startsWith(OWN_TOPICS)) return
     if (message.qos > 0) {
       this.#urgent.add(topic)

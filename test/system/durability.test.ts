@@ -115,6 +115,17 @@ describe('after a kill', () => {
     },
   )
 
+  test('a retained message that was removed twice, the second time acknowledged, is gone', async () => {
+    {
+      await using pub = await RawClient.connect({ port: gateway.port })
+      await pub.publish('retained/a', 'first', { qos: 1, retain: true })
+      await pub.publish('retained/a', '', { qos: 0, retain: true })
+      await pub.publish('retained/a', '', { qos: 1, retain: true })
+    }
+    await crash()
+    expect(await retained('retained/#')).toEqual([])
+  })
+
   test('a QoS 2 message whose PUBREC came is delivered once, though its publisher begins again', async () => {
     const receiver = { port: gateway.port, clientId: 'receiver', clean: false }
     const sender = { port: gateway.port, clientId: 'sender', clean: false }
