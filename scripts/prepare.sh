@@ -26,6 +26,8 @@ check_node() {
 # npm writes node_modules/.package-lock.json last, so that file is as old as the installation.
 install_packages() {
   local installed=$checkout/node_modules/.package-lock.json
+  # Somebody else's: npm would empty it.
+  [ -L "$checkout/node_modules" ] && return 0
   [ -f "$installed" ] && [ ! "$checkout/package-lock.json" -nt "$installed" ] && return 0
   if ! command -v npm >/dev/null; then
     say 'npm is not installed; it comes with Node.js: https://nodejs.org'
@@ -44,4 +46,26 @@ build_if_stale() {
   fi
   say 'building'
   (cd "$checkout" && node scripts/build.mjs >&2)
+}
+
+apt_install() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get install -qq --no-install-recommends "$@" >/dev/null 2>&1 && return
+  # The lists of packages may be absent or old.
+  apt-get update -qq >&2 && apt-get install -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Debian starts a server when it is installed; the tests start their own, and port 1883 is to stay free.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d ours=
+  if [ ! -e "$policy" ]; then
+    ours=yes
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+  fi
+  "$@"
+  if [ -n "$ours" ]; then
+    rm -f "$policy"
+    trap - EXIT
+  fi
 }

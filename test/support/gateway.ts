@@ -123,21 +123,24 @@ export class Gateway {
 
 /** Starts a gateway and waits until it is ready. Use it as `await using gateway = await startGateway({ … })`. */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  await build()
-  const folder = await mkdtemp(join(tmpdir(), 'larder-test-'))
-  const dataDir = options.dataDir ?? join(folder, 'data')
-  const gateway = new Gateway({ port: await freePort(), wsPort: await freePort(), folder, dataDir, options })
+  const gateway = await prepareGateway(options)
   try {
-    if (options.config !== undefined) {
-      const config = complete(options.config, gateway)
-      await writeFile(join(folder, 'larder.yaml'), config)
-    }
     await gateway.start()
     return gateway
   } catch (error) {
     await gateway[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Builds, chooses ports, makes the folder and writes the configuration: everything but the start. */
+export async function prepareGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  await build()
+  const folder = await mkdtemp(join(tmpdir(), 'larder-test-'))
+  const dataDir = options.dataDir ?? join(folder, 'data')
+  const gateway = new Gateway({ port: await freePort(), wsPort: await freePort(), folder, dataDir, options })
+  if (options.config !== undefined) await writeFile(join(folder, 'larder.yaml'), complete(options.config, gateway))
+  return gateway
 }
 
 /** Runs `larder` with a command line of its own to its end. */

@@ -1,7 +1,7 @@
 /**
  * A thin MQTT client for tests that must decide themselves what goes over the wire and when: withhold
  * an acknowledgement, stop reading, fall silent, cut the line. It encodes and decodes with
- * `mqtt-packet` and keeps every packet it was sent. For everything else the tests use real clients.
+ * `mqtt-packet` and keeps every packet it was sent, unless told not to. For everything else the tests use real clients.
  */
 import { createConnection, type Socket } from 'node:net'
 import {
@@ -14,7 +14,7 @@ import {
   parser,
   type QoS,
 } from 'mqtt-packet'
-import { until, within } from './wait.ts'
+import { PATIENCE, until, within } from './wait.ts'
 
 export interface RawClientOptions {
   port: number
@@ -26,10 +26,20 @@ export interface RawClientOptions {
   will?: { topic: string; payload: string; qos?: QoS; retain?: boolean }
   /** False: PUBLISH and PUBREL are not answered; see `acknowledge`. */
   acknowledging?: boolean
+  /** 4 (MQTT 3.1.1) unless told otherwise. In 5, a session that is not clean does not expire. */
+  protocolVersion?: 4 | 5
+  /** False: PUBLISH packets and acknowledgements are only given to `onPacket`, for runs whose packets no memory holds. */
+  keeping?: boolean
+  /** ms in which the connection must stand and CONNACK be here; PATIENCE unless told otherwise. */
+  patience?: number
 }
 
 /** Packet identifiers are 1 to 65535 (MQTT 3.1.1 §2.3.1). */
 const MAX_PACKET_ID = 65_535
+/** Session Expiry Interval of a session that does not expire (MQTT 5 §3.1.2.11.2). */
+const NO_EXPIRY = 0xffffffff
+
+const ACKNOWLEDGEMENTS: ReadonlySet<Packet['cmd']> = new Set(['puback', 'pubrec', 'pubrel', 'pubcomp'])
 
 let clients = 0
 
@@ -46,6 +56,9 @@ export class RawClient {
   onPacket: ((packet: Packet) => void) | undefined
   acknowledging: boolean
   readonly #taken = new WeakSet<Packet>()
+  readonly #protocolVersion: 4 | 5
+  readonly #keeping: boolean
+  readonly #patience: number
   #packetId = 0
   #acknowledged = 0
   #open = true
@@ -54,11 +67,19 @@ export class RawClient {
     this.socket = socket
     this.clientId = options.clientId ?? `raw-${process.pid}-${++clients}`
     this.acknowledging = options.acknowledging ?? true
-    const decoder = parser({ protocolVersion: 4 })
+    this.#protocolVersion = options.protocolVersion ?? 4
+    this.#keeping = options.keeping ?? true
+    this.#patience = options.patience ?? PATIENCE
+    const decoder = parser({ protocolVersion: this.#protocolVersion })
     decoder.on('packet', (packet: Packet) => this.#receive(packet))
     decoder.on('error', (error: Error) => socket.destroy(error))
     socket.setNoDelay(true)
-    socket.on('data', bytes => decoder.parse(bytes))
+    socket.on('data', bytes => {
+      // What the packets of one chunk are answered with leaves in one write.
+      socket.cork()
+      decoder.parse(bytes)
+      socket.uncork()
+    })
     socket.on('error', () => {}) // a cut line is what many tests want; `closed` tells
     this.closed = new Promise(resolve =>
       socket.on('close', () => {
@@ -77,16 +98,17 @@ export class RawClient {
         socket.once('connect', () => resolve())
         socket.once('error', reject)
       }),
-      { what: `a connection to port ${options.port}` },
-    )
+      { what: `a connection to port ${options.port}`, timeout: client.#patience },
+    ).catch(error => client.#giveUp(error))
     return client
   }
 
   /** Connects and waits for a CONNACK with return code 0. */
   static async connect(options: RawClientOptions): Promise<RawClient> {
     const client = await RawClient.open(options)
-    const connack = await client.handshake(options)
-    if (connack.returnCode !== 0) throw new Error(`${client.clientId}: refused with return code ${connack.returnCode}`)
+    const connack = await client.handshake(options).catch(error => client.#giveUp(error))
+    const code = connack.reasonCode ?? connack.returnCode
+    if (code !== 0) client.#giveUp(new Error(`${client.clientId}: refused with return code ${code}`))
     return client
   }
 
@@ -96,14 +118,17 @@ export class RawClient {
     const connect: IConnectPacket = {
       cmd: 'connect',
       protocolId: 'MQTT',
-      protocolVersion: 4,
+      protocolVersion: this.#protocolVersion,
       clientId: this.clientId,
       clean: options.clean ?? true,
       keepalive: options.keepalive ?? 0,
+      ...(this.#protocolVersion === 5 && options.clean === false
+        ? { properties: { sessionExpiryInterval: NO_EXPIRY } }
+        : {}),
       ...(will === undefined ? {} : { will: { qos: 0, retain: false, ...will } }),
     }
     this.send(connect)
-    return (await this.next('connack')) as IConnackPacket
+    return (await this.next('connack', undefined, this.#patience)) as IConnackPacket
   }
 
   get open(): boolean {
@@ -121,11 +146,11 @@ export class RawClient {
   }
 
   send(packet: Packet): void {
-    this.socket.write(generate(packet))
+    this.socket.write(generate(packet, { protocolVersion: this.#protocolVersion }))
   }
 
   /** The next packet of this kind that was not asked for before. Rejects when the connection closes without one. */
-  async next(cmd: Packet['cmd'], messageId?: number): Promise<Packet> {
+  async next(cmd: Packet['cmd'], messageId?: number, timeout = PATIENCE): Promise<Packet> {
     return await until(
       () => {
         const index = this.others.findIndex(
@@ -139,7 +164,11 @@ export class RawClient {
         else if (!this.#open) throw new Error(`${this.clientId}: closed without ${cmd}`)
         return packet
       },
-      { what: () => `${cmd} at ${this.clientId}; got ${this.others.map(packet => packet.cmd).join(' ')}`, every: 1 },
+      {
+        what: () => `${cmd} at ${this.clientId}; got ${this.others.map(packet => packet.cmd).join(' ')}`,
+        every: 1,
+        timeout,
+      },
     )
   }
 
@@ -214,16 +243,21 @@ export class RawClient {
     await this.closed
   }
 
+  #giveUp(error: unknown): never {
+    this.socket.destroy()
+    throw error
+  }
+
   #receive(packet: Packet): void {
     if (packet.cmd === 'publish') {
-      this.publishes.push(packet)
+      if (this.#keeping) this.publishes.push(packet)
       if (this.acknowledging && packet.qos === 1) {
         this.#acknowledged++
         this.send({ cmd: 'puback', messageId: packet.messageId as number })
       }
       if (this.acknowledging && packet.qos === 2) this.send({ cmd: 'pubrec', messageId: packet.messageId as number })
     } else {
-      this.others.push(packet)
+      if (this.#keeping || !ACKNOWLEDGEMENTS.has(packet.cmd)) this.others.push(packet)
       if (this.acknowledging && packet.cmd === 'pubrel')
         this.send({ cmd: 'pubcomp', messageId: packet.messageId as number })
     }
