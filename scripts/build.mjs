@@ -17,7 +17,18 @@ import { build } from 'esbuild'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** Packages that are loaded from node_modules: they bring compiled code, or are looked for and may be absent. */
-const EXTERNAL = ['classic-level', 'level', 'serialport', 'onoff', 'epoll', 'bufferutil', 'utf-8-validate']
+const EXTERNAL = [
+  'classic-level',
+  'level',
+  'serialport',
+  'onoff',
+  'epoll',
+  'aedes-persistence-redis',
+  'mqemitter-redis',
+  'ioredis',
+  'bufferutil',
+  'utf-8-validate',
+]
 
 /** Bundled CommonJS calls `require` for Node's own modules, which an ES module does not have. */
 const REQUIRE =

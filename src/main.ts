@@ -8,8 +8,11 @@ import { Access } from './access/access.ts'
 import type { EnhancedAuthentication } from './access/ports.ts'
 import { SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
 import type { Hooks } from './broker/aedes.ts'
+import { LocalEmitter } from './broker/emitter.ts'
 import { Hub } from './broker/hub.ts'
 import { LocalAccess } from './broker/local.ts'
+import { RedisCluster, redisLimits } from './cluster/cluster.ts'
+import { ContractPersistence } from './cluster/persistence.ts'
 import type { Config, DeviceConfig } from './config/schema.ts'
 import { DeviceManager } from './devices/manager.ts'
 import type { Device, GpioDriver, Source } from './devices/ports.ts'
@@ -61,7 +64,7 @@ export class Gateway {
   readonly #config: Config
   readonly #log: Log
   readonly #clock: Clock
-  readonly #persistence: LevelPersistence
+  readonly #persistence: LevelPersistence | ContractPersistence
   readonly #access: Access
   readonly #local: LocalAccess
   readonly #devices: DeviceManager<DeviceConfig>
@@ -74,29 +77,12 @@ export class Gateway {
   constructor(config: Config, deps: GatewayDependencies = {}) {
     const log = deps.log ?? createLog(config.log)
     const clock = deps.clock ?? systemClock
-    const { limits, store } = config
+    const { limits } = config
     this.#config = config
     this.#log = log
     this.#clock = clock
-    this.#persistence = new LevelPersistence(
-      {
-        dataDir: config.dataDir,
-        commitDelay: store.commitDelay,
-        retainedInterval: store.retainedInterval,
-        limits: {
-          maxMessages: limits.maxQueuedMessages,
-          maxBytes: limits.maxQueuedBytes,
-          maxAge: limits.maxQueuedAge,
-          maxTotalMessages: limits.maxTotalMessages,
-          maxTotalBytes: limits.maxTotalBytes,
-          overflow: limits.overflow,
-        },
-        durability: { window: store.durability, rules: store.durabilityFor },
-        queueQos0: store.queueQos0,
-        minFree: store.minFree,
-      },
-      { clock, log, sync: deps.clockSync ?? clockSyncOf(store.trustClock, clock) },
-    )
+    const cluster = this.#cluster()
+    this.#persistence = cluster?.persistence ?? this.#levelStore(deps)
     this.#access = new Access({ settings: config.access, log })
     const authenticate: Hooks['authenticate'] = (_session, userName, password, callback) => {
       this.#access.mayEnter(userName, password).then(
@@ -106,12 +92,14 @@ export class Gateway {
     }
     this.hub = new Hub({
       persistence: this.#persistence,
+      ...(cluster === undefined ? {} : { mq: cluster.mq }),
       limits,
       clock,
       log,
       hooks: { authenticate, ...deps.hooks },
       enhancedAuthentication: deps.enhancedAuthentication ?? this.#access,
     })
+    if (cluster !== undefined) cluster.persistence.watcher = this.hub.shared
     this.hub.on('error', error => log.error({ reason: reasonOf(error) }, 'the broker met a fault'))
     this.#local = new LocalAccess({ hub: this.hub })
     this.#limit = new ConnectionLimit({ max: limits.maxConnections, clock, log })
@@ -197,13 +185,51 @@ export class Gateway {
     ]
   }
 
+  #levelStore(deps: GatewayDependencies): LevelPersistence {
+    const { dataDir, store, limits } = this.#config
+    const { commitDelay, retainedInterval, queueQos0, minFree } = store
+    return new LevelPersistence(
+      {
+        dataDir,
+        commitDelay,
+        retainedInterval,
+        queueQos0,
+        minFree,
+        durability: { window: store.durability, rules: store.durabilityFor },
+        limits: {
+          maxMessages: limits.maxQueuedMessages,
+          maxBytes: limits.maxQueuedBytes,
+          maxAge: limits.maxQueuedAge,
+          maxTotalMessages: limits.maxTotalMessages,
+          maxTotalBytes: limits.maxTotalBytes,
+          overflow: limits.overflow,
+        },
+      },
+      { clock: this.#clock, log: this.#log, sync: deps.clockSync ?? clockSyncOf(store.trustClock, this.#clock) },
+    )
+  }
+
+  /** The store on Redis, which several gateways share, if that is configured. */
+  #cluster(): RedisCluster | undefined {
+    const { url } = this.#config.store
+    if (url === undefined) return undefined
+    return new RedisCluster({ url, local: new LocalEmitter(), clock: this.#clock, log: this.#log })
+  }
+
   /** Says what the store promises, and how it came up: in the log, and to whoever looks below `$SYS`. */
   #tellStore(): void {
+    const tell = (name: string, payload: string) =>
+      this.hub.publish({ topic: `$SYS/broker/store/${name}`, payload, retain: true })
+    if (this.#persistence instanceof ContractPersistence) {
+      for (const limit of redisLimits()) this.#log.warn({}, limit)
+      tell('loss_window', 'redis')
+      return
+    }
     const { lossWindow, opening } = this.#persistence
     const seconds = lossWindow === Number.POSITIVE_INFINITY ? 'unlimited' : `${lossWindow / 1000}`
     this.#log.info({ lossWindow: seconds }, lossSentence(lossWindow))
-    this.hub.publish({ topic: '$SYS/broker/store/loss_window', payload: seconds, retain: true })
-    this.hub.publish({ topic: '$SYS/broker/store/state', payload: opening.state, retain: true })
+    tell('loss_window', seconds)
+    tell('state', opening.state)
   }
 
   async #openDoors(signal: AbortSignal): Promise<void> {
