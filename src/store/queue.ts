@@ -56,6 +56,9 @@ const MEMORY_MESSAGES = 2_000
 /** …unless they are larger than this together. */
 const MEMORY_BYTES = 1024 * 1024
 
+/** When fewer messages than this of a page are left, the next page is read, so that the disk and the connection work at the same time. */
+const READ_AHEAD = 250
+
 export class LevelQueue implements SessionQueue {
   readonly clientId: string
   readonly session: number
@@ -80,6 +83,8 @@ export class LevelQueue implements SessionQueue {
   #memoryFirst: number
   #memoryBytes = 0
   readonly #page = new Deque<Ref>()
+  /** Of what is on disk, everything below this was read for this connection. */
+  #readTo: number
   /** Removed, but not yet passed by `head`: acknowledged out of order, or a gap on disk. */
   readonly #removedAhead = new Set<number>()
   /** Counts connections; a page that was read for an earlier one is thrown away. */
@@ -104,6 +109,7 @@ export class LevelQueue implements SessionQueue {
     this.#quota = fields.quota
     this.#head = fields.head
     this.#next = fields.head
+    this.#readTo = fields.head
     this.#tail = fields.position.tail
     this.#memoryFirst = fields.position.tail
     this.#count = 0
@@ -194,6 +200,7 @@ export class LevelQueue implements SessionQueue {
     this.#page.clear()
     this.sentBefore = Math.max(this.sentBefore, this.#next)
     this.#next = this.#head
+    this.#readTo = this.#head
   }
 
   take(): Delivery | undefined {
@@ -201,6 +208,7 @@ export class LevelQueue implements SessionQueue {
       const fromPage = this.#page.at(0)
       if (fromPage !== undefined) {
         this.#page.shift()
+        if (this.#page.length < READ_AHEAD && this.#readTo < this.#memoryFirst) void this.#readAhead()
         if (fromPage.index < this.#next || !this.has(fromPage.index)) continue
         this.#next = fromPage.index + 1
         if (this.#isExpired(fromPage)) continue
@@ -349,7 +357,7 @@ export class LevelQueue implements SessionQueue {
     if (this.#reading) return
     this.#reading = true
     const generation = this.#generation
-    const from = this.#next
+    const from = Math.max(this.#readTo, this.#next)
     try {
       const page = await this.#store.readPage(this, from, this.#memoryFirst)
       if (generation !== this.#generation) return
@@ -371,6 +379,7 @@ export class LevelQueue implements SessionQueue {
       if (this.has(ref.index)) this.#page.push(ref)
     }
     if (page.readUntil > expected) this.#passGap(expected, page.readUntil)
+    this.#readTo = page.readUntil
     if (this.#page.length === 0) this.#next = Math.max(this.#next, page.readUntil)
   }
 

@@ -110,6 +110,27 @@ test.each<[what: string, text: string, fault: string]>([
     'store.commit_delay: must be between 0ms and 100ms; found 1s',
   ],
   [
+    'a durability that is none',
+    'store: { durability: »sometimes }',
+    "store.durability: must be ack, none or a duration such as 5s; found the text 'sometimes'",
+  ],
+  [
+    'an interval that is too short',
+    'store: { durability_for: [{ filter: a, durability: »1ms }] }',
+    'store.durability_for[0].durability: must be between 100ms and 1h; found 1ms',
+  ],
+  [
+    'Redis without its address',
+    'store: »{ engine: redis }',
+    'store.url: is required with engine: redis, such as url: redis://127.0.0.1:6379',
+  ],
+  ['an address without Redis', 'store: { url: »"redis://10.0.0.1" }', 'store.url: is only for engine: redis'],
+  [
+    'another policy',
+    'limits: { overflow: »drop-eldest }',
+    "limits.overflow: must be drop-oldest, drop-newest or reject; found the text 'drop-eldest'; did you mean 'drop-oldest'?",
+  ],
+  [
     'half a second of keepalive',
     'limits: { max_keepalive: »1.5s }',
     'limits.max_keepalive: must be whole seconds, such as 10m; found 1.5s',
