@@ -15,6 +15,8 @@ export interface MessageFields {
   topicBytes?: Buffer
   /** Client identifier of the publisher; absent for messages that the gateway itself publishes. */
   clientId?: string | undefined
+  /** User name of the publisher, if it gave one. */
+  userName?: string | undefined
   /** MQTT 5: the properties that are passed on, in wire form without their length. */
   forwarded?: Buffer | undefined
   /** MQTT 5: when the message expires, in milliseconds of the store's time. */
@@ -30,6 +32,7 @@ export class Message {
   readonly dup: boolean
   readonly topicBytes: Buffer
   readonly clientId: string | undefined
+  readonly userName: string | undefined
   readonly forwarded: Buffer | undefined
   readonly expiresAt: number | undefined
   /** Set by aedes' contracts only (a cluster of brokers tells its messages apart by these two). */
@@ -44,6 +47,7 @@ export class Message {
     this.dup = fields.dup === true
     this.topicBytes = fields.topicBytes ?? topicBytesOf(fields.topic)
     this.clientId = fields.clientId
+    this.userName = fields.userName
     this.forwarded = fields.forwarded
     this.expiresAt = fields.expiresAt
   }
@@ -55,13 +59,14 @@ export class Message {
 
   /** A copy that holds no view of a larger buffer: for messages that stay in memory long. */
   detached(): Message {
-    const { topic, payload, qos, retain, clientId, forwarded, expiresAt } = this
+    const { topic, payload, qos, retain, clientId, userName, forwarded, expiresAt } = this
     return new Message({
       topic,
       payload: Buffer.from(payload),
       qos,
       retain,
       clientId,
+      userName,
       forwarded: forwarded === undefined ? undefined : Buffer.from(forwarded),
       expiresAt,
     })

@@ -40,6 +40,8 @@ const MAX_GATHERED_BYTES = 8 * 1024 * 1024
 /** A failed batch is tried again after this time: long enough not to keep a full disk busy. */
 const RETRY_DELAY_MS = 1_000
 
+const NOTHING = Buffer.alloc(0)
+
 export interface CommitterStats {
   commits: number
   /** Keys and values handed to LevelDB, in bytes. */
@@ -80,6 +82,8 @@ export class Committer {
   #timer: { due: number; timer: Timer } | null = null
   /** When messages are written whose publishers do not wait. */
   #deadline: { due: number; timer: Timer } | null = null
+  /** That time has come: there may be nothing but what `late` gives. */
+  #isDue = false
   #ripening: Timer | null = null
   #immediate = false
   #isFailing = false
@@ -137,6 +141,7 @@ export class Committer {
     this.#deadline?.timer.cancel()
     const timer = this.#clock.after(delay, () => {
       this.#deadline = null
+      this.#isDue = true
       this.press()
     })
     this.#deadline = { due, timer }
@@ -249,6 +254,7 @@ export class Committer {
   }
 
   #isEmpty(): boolean {
+    if (this.#isDue) return false
     return this.#entries.length + this.#operations.length + this.#waiters.length + this.#touched.size === 0
   }
 
@@ -291,6 +297,7 @@ export class Committer {
     this.#operations = []
     this.#touched = new Set()
     this.#sync = false
+    this.#isDue = false
     // What did not fit goes next; younger messages stay, and must ripen.
     this.#urgency = this.#pressing > 0 ? 'now' : this.#awaited > 0 ? 'soon' : 'lazy'
 
@@ -328,6 +335,7 @@ export class Committer {
       this.#isFailing = true
       for (const entry of written) {
         entry.state = PENDING
+        entry.mayBeWritten = true
         this.#count(entry, 1)
       }
       this.#entries = written.concat(this.#entries)
@@ -347,6 +355,12 @@ export class Committer {
 
   #stage(entry: Entry, batch: Operation[], touched: Set<LevelQueue>): void {
     entry.state = COMMITTING
+    const { receipt } = entry
+    if (receipt !== undefined) batch.push({ type: 'put', key: receipt.key, value: NOTHING })
+    if (entry.mayBeWritten) {
+      batch.push({ type: 'del', key: bodyKey(entry.id) })
+      for (const { queue, index } of entry.refs) batch.push({ type: 'del', key: queueKey(queue.session, index) })
+    }
     entry.refs = entry.refs.filter(ref => !ref.removed)
     if (entry.waiting === 0) return
     entry.place()
@@ -364,6 +378,8 @@ export class Committer {
   #becameDurable(entry: Entry): void {
     const wasWritten = entry.state === COMMITTING
     entry.state = DURABLE
+    const { receipt } = entry
+    receipt?.ids.set(receipt.packetId, null)
     if (wasWritten) {
       // What was acknowledged while the batch was on its way is deleted by the next.
       for (const { queue, index, removed } of entry.refs) {

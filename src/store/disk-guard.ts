@@ -16,6 +16,8 @@ const LOOK_INTERVAL_MS = 5_000
 const LOOK_BYTES = 8 * 1024 * 1024
 /** There is room again when so much more than the limit is free, so that it does not flap. */
 const ENOUGH = 1.25
+/** Bytes that must be free again after the disk was full, whatever the limit: some of LevelDB's journals and tables. */
+const WORKING_BYTES = 8 * 1024 * 1024
 /** Bytes of the reserve: LevelDB's write buffer becomes a table when it opens, and two more files are made. */
 const RESERVE_BYTES = 8 * 1024 * 1024
 /** The reserve is no more than this part of what must stay free. */
@@ -37,6 +39,8 @@ export class DiskGuard {
   readonly #log: Log
   readonly #reserve: string
   #isLow = false
+  /** It was found by a write that failed, in spite of the limit or for want of one. */
+  #wasFull = false
   #hasReserve = false
   #timer: Timer | null = null
   #looking: Promise<void> | null = null
@@ -75,6 +79,7 @@ export class DiskGuard {
 
   /** The disk is full in spite of all: gives up the reserve. */
   async isFull(): Promise<void> {
+    this.#wasFull = true
     this.#setLow(true)
     this.#hasReserve = false
     await rm(this.#reserve, { force: true })
@@ -91,7 +96,8 @@ export class DiskGuard {
     try {
       const { bavail, bsize } = await statfs(dirname(this.#location))
       this.free = bavail * bsize
-      const enough = this.#isLow ? this.#minFree * ENOUGH : this.#minFree
+      const working = this.#wasFull ? WORKING_BYTES : 0
+      const enough = this.#isLow ? Math.max(this.#minFree * ENOUGH, working) : this.#minFree
       this.#setLow(this.free < enough)
       if (!this.#isLow) await this.#keepReserve(this.free)
     } catch (error) {
@@ -102,6 +108,7 @@ export class DiskGuard {
   #setLow(isLow: boolean): void {
     if (isLow === this.#isLow) return
     this.#isLow = isLow
+    if (!isLow) this.#wasFull = false
     const facts = { free: this.free, minFree: this.#minFree }
     if (isLow) {
       this.#log.error(

@@ -19,7 +19,7 @@ import type { Grant } from '../mqtt/subscription.ts'
 import type { Committer, Operation, Urgency } from './committer.ts'
 import type { Disk } from './disk.ts'
 import { type Durability, delayOf } from './durability.ts'
-import { Entry, PENDING, type Ref } from './entry.ts'
+import { Entry, PENDING, type Receipt, type Received, type Ref } from './entry.ts'
 import { bodyKey, incomingKey, queueKey, subscriptionKey } from './keys.ts'
 import { type LevelQueue, NEVER, type Page, type QueueStore } from './queue.ts'
 import type { Quota } from './quota.ts'
@@ -47,7 +47,7 @@ export interface EngineStats {
 }
 
 /** QoS 2: packet identifiers between PUBLISH and PUBREL, by client identifier. */
-export type Incoming = Map<string, Set<number>>
+export type Incoming = Map<string, Received>
 
 export interface EngineOptions {
   /** QoS 0 is queued for sessions that are away. */
@@ -135,8 +135,8 @@ export class Engine implements QueueEngine, QueueStore {
       return false
     }
     if (isRetained) this.#retained.set(message)
-    if (received !== undefined) this.recordReceived(received.clientId, received.packetId)
-    const entry = this.#enter(message, { mustCommit, window, settlement })
+    const receipt = received === undefined ? undefined : this.#receiptOf(received)
+    const entry = this.#enter(message, { mustCommit, window, settlement, receipt })
     let urgency: Urgency = mustCommit ? 'now' : 'soon'
     for (const target of targets) if (this.#enqueue(entry, target)) urgency = 'now'
     if (entry.isAlive) this.#committer.add(entry, urgency)
@@ -230,6 +230,12 @@ export class Engine implements QueueEngine, QueueStore {
     return this.#incoming.get(clientId) ?? NO_IDS
   }
 
+  repeated(clientId: string, packetId: number, settlement: Settlement): void {
+    const entry = this.#incoming.get(clientId)?.get(packetId)
+    if (entry === undefined || entry === null) settlement.settled()
+    else entry.alsoTell(settlement)
+  }
+
   forget(clientId: string, packetId: number, done: () => void): void {
     const ids = this.#incoming.get(clientId)
     if (ids?.delete(packetId) !== true) {
@@ -295,11 +301,10 @@ export class Engine implements QueueEngine, QueueStore {
     if (this.#disk.isOpen) void this.#reader.purge(queue.session)
   }
 
-  /** Records an incoming QoS 2 identifier, with its message where aedes' contract wants that kept. Durable with the next commit. */
-  recordReceived(clientId: string, packetId: number, message?: Message): void {
-    const ids = this.#incoming.get(clientId) ?? new Set()
-    this.#incoming.set(clientId, ids.add(packetId))
-    const value = message === undefined ? Buffer.alloc(0) : encodeBody(message, this.#time.now(), [])
+  /** Records an incoming QoS 2 identifier, with its message, as aedes' contract wants it. Durable with the next commit. */
+  recordReceived(clientId: string, packetId: number, message: Message): void {
+    this.#incomingOf(clientId).set(packetId, null)
+    const value = encodeBody(message, this.#time.now(), [])
     this.#committer.write({ type: 'put', key: incomingKey(clientId, packetId), value }, 'now')
   }
 
@@ -312,9 +317,12 @@ export class Engine implements QueueEngine, QueueStore {
 
   /** Removes every incoming QoS 2 identifier of a session. */
   forgetAll(clientId: string): void {
-    for (const packetId of this.#incoming.get(clientId) ?? []) {
+    const ids = this.#incoming.get(clientId)
+    if (ids === undefined) return
+    for (const packetId of ids.keys()) {
       this.#committer.write({ type: 'del', key: incomingKey(clientId, packetId) }, 'now')
     }
+    ids.clear()
     this.#incoming.delete(clientId)
   }
 
@@ -384,7 +392,23 @@ export class Engine implements QueueEngine, QueueStore {
     )
   }
 
-  #enter(message: Message, options: { mustCommit: boolean; window: number; settlement: Settlement | null }): Entry {
+  #receiptOf({ clientId, packetId }: { clientId: string; packetId: number }): Receipt {
+    return { key: incomingKey(clientId, packetId), ids: this.#incomingOf(clientId), packetId }
+  }
+
+  #incomingOf(clientId: string): Received {
+    let ids = this.#incoming.get(clientId)
+    if (ids === undefined) {
+      ids = new Map()
+      this.#incoming.set(clientId, ids)
+    }
+    return ids
+  }
+
+  #enter(
+    message: Message,
+    options: { mustCommit: boolean; window: number; settlement: Settlement | null; receipt?: Receipt | undefined },
+  ): Entry {
     const id = this.#sessions.nextMessage(this.#reserve)
     return new Entry({ id, message, acceptedAt: this.#time.now(), state: PENDING, ...options })
   }

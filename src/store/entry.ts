@@ -19,6 +19,16 @@ export interface Place {
   readonly index: number
 }
 
+/** QoS 2: packet identifiers between PUBLISH and PUBREL of one session, with the message of those that are not on record yet. */
+export type Received = Map<number, Entry | null>
+
+/** A packet identifier that is to be on record with its message. */
+export interface Receipt {
+  readonly key: Buffer
+  readonly ids: Received
+  readonly packetId: number
+}
+
 export class Entry {
   /** Number of the message; its body's key. */
   readonly id: number
@@ -38,7 +48,12 @@ export class Entry {
   readonly window: number
   /** It stands in the record of its only reference, and has none of its own. */
   isInline: boolean
+  /** The publisher's packet identifier (QoS 2): on record in the same batch, or a crash between two would lose the message. */
+  readonly #receipt: Receipt | undefined
+  /** A batch with it failed: what of it lies on the disk is not known, and is removed by the next. */
+  mayBeWritten = false
   #settlement: Settlement | null
+  #repeated: Settlement | null = null
   /** Places before this one are known to be gone. */
   #gone = 0
 
@@ -50,6 +65,7 @@ export class Entry {
     mustCommit?: boolean
     window?: number
     isInline?: boolean
+    receipt?: Receipt | undefined
     settlement?: Settlement | null
     places?: readonly Place[]
   }) {
@@ -60,6 +76,8 @@ export class Entry {
     this.mustCommit = fields.mustCommit === true
     this.window = fields.window ?? 0
     this.isInline = fields.isInline === true
+    this.#receipt = fields.receipt
+    this.#receipt?.ids.set(this.#receipt.packetId, this)
     this.#settlement = fields.settlement ?? null
     this.#places = fields.places
   }
@@ -71,7 +89,18 @@ export class Entry {
 
   /** False when nothing of it need be written any more. */
   get isAlive(): boolean {
-    return this.waiting > 0 || this.mustCommit
+    return this.waiting > 0 || this.mustCommit || this.mayBeWritten
+  }
+
+  /** The packet identifier that is to be on record; undefined when there is none, or it was released meanwhile. */
+  get receipt(): Receipt | undefined {
+    const receipt = this.#receipt
+    return receipt?.ids.get(receipt.packetId) === this ? receipt : undefined
+  }
+
+  /** The publisher sent it again, on another connection: `settlement` is told, too, in place of one that was given here before. */
+  alsoTell(settlement: Settlement): void {
+    this.#repeated = settlement
   }
 
   settle(): void {
@@ -79,6 +108,8 @@ export class Entry {
     if (settlement === null) return
     this.#settlement = null
     settlement.settled()
+    this.#repeated?.settled()
+    this.#repeated = null
   }
 
   /** What is to be written of it has changed: decides where the message itself stands. A record that is rewritten at PUBREC (QoS 2) stays small. */

@@ -2,7 +2,8 @@
  * The key families of the store. Keys are binary, numbers big endian, so that LevelDB's order is the
  * order of arrival.
  *
- *   m name                       what the store knows of itself: schema version, next numbers, its time
+ *   m name                       what the store knows of itself: schema version, next numbers, its time,
+ *                                how often it was opened
  *   s clientId                   a persistent session: its number
  *   d session                    a discarded session whose queue is still being removed
  *   u session filter             a subscription of a session

@@ -16,6 +16,8 @@ import { FIRST_TIME } from './time.ts'
 const BATCH_RECORDS = 500
 
 const SCHEMA = nameKey('m', 'schema')
+/** Bytes of the number with its checksum. */
+const SEALED_LENGTH = 10
 /** Value: the last key that was rewritten. */
 const PROGRESS = nameKey('m', 'migrating')
 
@@ -31,7 +33,9 @@ function rewriteFrom(schema: number, clock: Clock): Rewrite | undefined {
 export async function migrate(disk: Disk, deps: { clock: Clock; log: Log }): Promise<void> {
   // The number itself has been the first six bytes in every schema.
   const record = await disk.getRaw(SCHEMA)
-  const schema = record === undefined ? undefined : valueNumber(record)
+  let schema = record === undefined ? undefined : valueNumber(record)
+  // One with a checksum that is wrong was written by this version or a later one, and says nothing.
+  if (record?.length === SEALED_LENGTH && (await disk.get(SCHEMA)) === undefined) schema = undefined
   if (schema === SCHEMA_VERSION) return
   if (schema === undefined) {
     // Synced at once: an empty LevelDB that was never synced may not open again after a pulled plug.
@@ -83,8 +87,10 @@ function fromSchema1(wall: number): Rewrite {
   return (key, value) => {
     switch (String.fromCharCode(key[0] as number)) {
       case 'b':
-      case 'r':
         return body(value, timeOf)
+      case 'r':
+        // Nobody knows who published it.
+        return Buffer.concat([Buffer.alloc(4), body(value, timeOf)])
       case 'i':
         return value.length === 0 ? value : body(value, timeOf)
       case 's':

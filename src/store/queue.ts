@@ -222,7 +222,10 @@ export class LevelQueue implements SessionQueue {
       const ref = this.#memory.at(this.#next - this.#memoryFirst) as Ref
       if (!ref.removed && ref.entry.held) return undefined
       this.#next++
-      if (!ref.removed && !this.#isExpired(ref)) return ref
+      if (ref.removed || this.#isExpired(ref)) continue
+      // One that is still to be written has it written along.
+      if (ref.entry.state !== PENDING && ref.index >= this.sentBefore) this.#store.sent(this)
+      return ref
     }
     return undefined
   }
@@ -253,7 +256,7 @@ export class LevelQueue implements SessionQueue {
 
   /** Writes what changed of a reference. If it is not durable yet, its first write will say so. */
   #record(ref: Ref, done: () => void): void {
-    if (ref.entry.state === PENDING) done()
+    if (ref.entry.state === PENDING && !ref.entry.mayBeWritten) done()
     else this.#store.rewrite(ref, done)
   }
 
@@ -320,10 +323,13 @@ export class LevelQueue implements SessionQueue {
   }
 
   #account(count: number, bytes: number): void {
-    this.#count += count
-    this.#bytes += bytes
-    this.#quota.count += count
-    this.#quota.bytes += bytes
+    // More may be there than was noted: records of a salvaged store are not all of the same age.
+    const countChange = Math.max(count, -this.#count)
+    const bytesChange = Math.max(bytes, -this.#bytes)
+    this.#count += countChange
+    this.#bytes += bytesChange
+    this.#quota.count += countChange
+    this.#quota.bytes += bytesChange
   }
 
   /** True when the message's time is over: then it is removed. One that may have been sent already is finished. */
@@ -388,11 +394,16 @@ export class LevelQueue implements SessionQueue {
     if (this.#dropping) return
     this.#dropping = true
     try {
-      for await (const ref of this.all()) {
-        if (isEnough()) return
-        if (this.attached && ref.index < this.#next) continue
-        this.remove(ref)
-        this.#store.dropped(this)
+      // More may have come meanwhile than was there at first.
+      for (let hasDropped = true; hasDropped; ) {
+        hasDropped = false
+        for await (const ref of this.all()) {
+          if (isEnough()) return
+          if (this.attached && ref.index < this.#next) continue
+          this.remove(ref)
+          this.#store.dropped(this)
+          hasDropped = true
+        }
       }
     } catch (error) {
       this.#store.readFailed(this, error)

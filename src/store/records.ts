@@ -253,3 +253,45 @@ export function decodeBody(value: Buffer): Body {
   message.brokerCounter = brokerCounter
   return { message, acceptedAt, places }
 }
+
+/**
+ * A retained message: who published it, for whoever checks later whether they still may, then the body. A length of 0
+ * stands for nobody, that is, the gateway itself, or for no user name.
+ */
+export function encodeRetained(message: Message, acceptedAt: number): Buffer {
+  const { clientId = '', userName = '' } = message
+  const publisher = Buffer.allocUnsafe(4 + Buffer.byteLength(clientId) + Buffer.byteLength(userName))
+  let at = 0
+  for (const name of [clientId, userName]) {
+    const length = publisher.write(name, at + 2)
+    at = publisher.writeUInt16BE(length, at) + length
+  }
+  return Buffer.concat([publisher, encodeBody(message, acceptedAt, [])])
+}
+
+/** Reads what `encodeRetained` wrote. Throws a RangeError when the record is too short. */
+export function decodeRetained(value: Buffer): Body {
+  const names: (string | undefined)[] = []
+  let at = 0
+  for (let i = 0; i < 2; i++) {
+    const end = at + 2 + value.readUInt16BE(at)
+    names.push(end === at + 2 ? undefined : value.toString('utf8', at + 2, end))
+    at = end
+  }
+  const [clientId, userName] = names
+  const body = decodeBody(value.subarray(at))
+  const { topic, topicBytes, payload, qos, retain, dup, forwarded, expiresAt } = body.message
+  const message = new Message({
+    topic,
+    topicBytes,
+    payload,
+    qos,
+    retain,
+    dup,
+    forwarded,
+    expiresAt,
+    clientId,
+    userName,
+  })
+  return { ...body, message }
+}

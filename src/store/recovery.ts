@@ -56,12 +56,14 @@ export async function load(disk: Disk, parts: Parts): Promise<void> {
   }
   const timeRecord = await disk.get(nameKey('m', 'time'))
   if (timeRecord !== undefined) time.load(decodeTime(timeRecord))
-  sessions.begin(await nextNumbers(disk))
+  const next = await nextNumbers(disk)
   for await (const [key, value] of disk.records(familyRange('s'))) {
     const { session, expiry } = decodeSession(value)
+    next.nextSession = Math.max(next.nextSession, session + 1)
     const { head, position } = await readPosition(disk, session)
     sessions.load({ clientId: nameOfKey(key), session, expiry, head, position, store: engine })
   }
+  sessions.begin(next)
   await each('u', (key, value) => {
     const queue = sessions.byNumber(sessionOfKey(key))
     const options = JSON.parse(value.toString()) as Omit<Subscription, 'topic'>
@@ -70,8 +72,8 @@ export async function load(disk: Disk, parts: Parts): Promise<void> {
   await each('i', key => {
     const { clientId, packetId } = incomingOfKey(key)
     const ids = incoming.get(clientId)
-    if (ids === undefined) incoming.set(clientId, new Set([packetId]))
-    else ids.add(packetId)
+    if (ids === undefined) incoming.set(clientId, new Map([[packetId, null]]))
+    else ids.set(packetId, null)
   })
   await each('r', (key, value) => retained.load(key, value))
   await each('w', (key, value) => wills.load(key, value))

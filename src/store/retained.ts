@@ -8,7 +8,7 @@ import type { Message } from '../mqtt/message.ts'
 import { NameTree } from '../mqtt/name-tree.ts'
 import type { Operation } from './committer.ts'
 import { nameKey, nameOfKey } from './keys.ts'
-import { decodeBody, encodeBody } from './records.ts'
+import { decodeRetained, encodeRetained } from './records.ts'
 
 /** What the gateway says of itself is true only while it runs. */
 const OWN_TOPICS = '$SYS/'
@@ -33,7 +33,7 @@ export class RetainedMessages {
 
   /** Takes up a record as it is on disk. Throws a RangeError when it is damaged. */
   load(key: Buffer, value: Buffer): void {
-    this.#keep(nameOfKey(key), decodeBody(value).message)
+    this.#keep(nameOfKey(key), decodeRetained(value).message)
   }
 
   /** Makes `message` the retained one of its topic; an empty payload removes it [MQTT-3.3.1-10, -11]. */
@@ -101,7 +101,7 @@ export class RetainedMessages {
       const key = nameKey('r', topic)
       const message = this.#messages.get(topic)
       if (message === undefined) operations.push({ type: 'del', key })
-      else operations.push({ type: 'put', key, value: encodeBody(message, this.#time.now(), []) })
+      else operations.push({ type: 'put', key, value: encodeRetained(message, this.#time.now()) })
     }
     topics.clear()
     return operations

@@ -13,7 +13,7 @@ import { Durability, type DurabilityRule } from './durability.ts'
 import { Engine, type EngineStats, type Incoming } from './engine.ts'
 import { nameKey } from './keys.ts'
 import { migrate } from './migrations.ts'
-import { type Opening, openStore } from './opening.ts'
+import { closeStore, type Opening, openStore } from './opening.ts'
 import { type QueueLimits, Quota } from './quota.ts'
 import { QueueReader } from './reader.ts'
 import { load } from './recovery.ts'
@@ -152,7 +152,7 @@ export class Store {
     for (const operation of this.#timeRecord(0)) parts.committer.write(operation, 'lazy')
     this.#open = null
     await parts.committer.close()
-    await disk.close()
+    await closeStore(disk)
   }
 
   /** The parts of the store over an opened disk, all empty. */

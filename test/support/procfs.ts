@@ -1,5 +1,5 @@
 /** What the kernel counts about a process: memory, processor time, bytes written. See proc(5). */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Ticks per second of the times in /proc/<pid>/stat; 100 on every Linux that Node runs on. */
@@ -8,6 +8,11 @@ const CLOCK_TICKS = 100
 /** Resident memory in bytes (VmRSS). */
 export async function residentMemory(pid: number): Promise<number> {
   return (await field(`/proc/${pid}/status`, /^VmRSS:\s+(\d+) kB$/m)) * 1024
+}
+
+/** The most that was ever resident, in bytes (VmHWM). */
+export async function peakMemory(pid: number): Promise<number> {
+  return (await field(`/proc/${pid}/status`, /^VmHWM:\s+(\d+) kB$/m)) * 1024
 }
 
 /** Processor time in seconds that all threads have used so far, in the program and in the kernel for it. */
@@ -26,6 +31,14 @@ export async function storageBytes(pid: number): Promise<number> {
 /** Bytes that a process handed to write(2) and its kin, for files, sockets and pipes together. */
 export async function writtenBytes(pid: number): Promise<number> {
   return await field(`/proc/${pid}/io`, /^wchar: (\d+)$/m)
+}
+
+/** What the open file handles of a process lead to: paths of files, and `socket:[…]`, `pipe:[…]`, `anon_inode:…`. */
+export async function openHandles(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`
+  // One may be closed between the listing and the look.
+  const targets = (await readdir(folder)).map(name => readlink(join(folder, name)).catch(() => undefined))
+  return (await Promise.all(targets)).filter(target => target !== undefined)
 }
 
 /** Bytes in all files under `folder`. */

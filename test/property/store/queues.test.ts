@@ -130,10 +130,23 @@ class Rig {
       expect(this.#queue(index).count).toBe(0)
     }
     await this.persistence.destroy()
+    // What a discarded session leaves is removed page by page; a stop interrupts that, and the next start goes on with it.
+    for (let left = await this.#left(); left.length > 0; ) {
+      await this.open()
+      await this.persistence.queues.discard('nobody')
+      await this.persistence.destroy()
+      const before = left.length
+      left = await this.#left()
+      expect(left.length).toBeLessThan(before)
+    }
+  }
+
+  /** Keys of messages and references on disk. */
+  async #left(): Promise<string[]> {
     const database = new Level<string, Buffer>(join(this.dataDir, 'store'), { valueEncoding: 'buffer' })
     const left = (await database.keys().all()).filter(key => key.startsWith('q') || key.startsWith('b'))
     await database.close()
-    expect(left).toEqual([])
+    return left
   }
 
   #publish(to: number[], qos: 1 | 2): void {
