@@ -26,6 +26,7 @@ const EXTERNAL = [
   'aedes-persistence-redis',
   'mqemitter-redis',
   'ioredis',
+  '@node-rs/argon2',
   'bufferutil',
   'utf-8-validate',
 ]

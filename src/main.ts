@@ -2,9 +2,9 @@
  * The composition root: builds the gateway's parts from a configuration, and starts and stops them in
  * order. The only file that knows everybody.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { openSource } from '../device/open-source.ts'
 import { ReadGate } from '../device/sysfs/read-gate.ts'
-import { Access } from './access/access.ts'
 import type { EnhancedAuthentication } from './access/ports.ts'
 import { SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
 import type { Hooks } from './broker/aedes.ts'
@@ -13,20 +13,23 @@ import { Hub } from './broker/hub.ts'
 import { LocalAccess } from './broker/local.ts'
 import { RedisCluster, redisLimits } from './cluster/cluster.ts'
 import { ContractPersistence } from './cluster/persistence.ts'
-import type { Config, DeviceConfig } from './config/schema.ts'
+import type { BridgeConfig, Config, DeviceConfig } from './config/schema.ts'
 import { DeviceManager } from './devices/manager.ts'
 import type { Device, GpioDriver, Source } from './devices/ports.ts'
+import { Doors } from './doors.ts'
 import { type Clock, type ClockSync, systemClock } from './kernel/clock.ts'
 import { SystemClockSync } from './kernel/clock-sync.ts'
 import { reasonOf } from './kernel/errors.ts'
 import { Lifecycle, type Part } from './kernel/lifecycle.ts'
 import { createLog, type Log } from './kernel/log.ts'
+import { Roster } from './kernel/roster.ts'
 import { ConnectionLimit } from './listen/limit.ts'
-import { openListener } from './listen/open.ts'
-import type { Listener } from './listen/ports.ts'
 import type { Properties } from './mqtt/properties.ts'
 import { lossSentence } from './store/durability.ts'
 import { LevelPersistence } from './store/persistence.ts'
+import type { QueueLimits } from './store/quota.ts'
+
+export { verifyStore } from './store/verify.ts'
 
 /** What a gateway can be given instead of what it would make itself. */
 export interface GatewayDependencies {
@@ -55,23 +58,19 @@ export interface AddedDevice extends Partial<Omit<Device, 'name' | 'room'>> {
   room: string
 }
 
-/** Addresses that only this machine reaches. */
-const LOOPBACK = /^\w+:\/\/(127\.|\[::1\]|localhost[:/])/
-
 export class Gateway {
   /** The broker: aedes, with its hooks and events. */
   readonly hub: Hub
-  readonly #config: Config
+  #config: Config
   readonly #log: Log
   readonly #clock: Clock
+  /** One object for as long as the gateway is there: the store looks at it, and a reload changes what it says. */
+  readonly #queueLimits: QueueLimits
   readonly #persistence: LevelPersistence | ContractPersistence
-  readonly #access: Access
   readonly #local: LocalAccess
   readonly #devices: DeviceManager<DeviceConfig>
-  readonly #listeners: Listener[] = []
-  /** Those of the listeners that have started. */
-  readonly #open: Listener[] = []
-  readonly #limit: ConnectionLimit
+  readonly #doors: Doors
+  readonly #bridges: Roster<BridgeConfig, Part>
   readonly #lifecycle: Lifecycle
 
   constructor(config: Config, deps: GatewayDependencies = {}) {
@@ -81,28 +80,27 @@ export class Gateway {
     this.#config = config
     this.#log = log
     this.#clock = clock
+    this.#queueLimits = queueLimitsOf(limits)
     const cluster = this.#cluster()
     this.#persistence = cluster?.persistence ?? this.#levelStore(deps)
-    this.#access = new Access({ settings: config.access, log })
-    const authenticate: Hooks['authenticate'] = (_session, userName, password, callback) => {
-      this.#access.mayEnter(userName, password).then(
-        mayEnter => callback(null, mayEnter),
-        () => callback(new Error('the password could not be checked'), false),
-      )
-    }
     this.hub = new Hub({
       persistence: this.#persistence,
       ...(cluster === undefined ? {} : { mq: cluster.mq }),
-      limits,
+      limits: { ...limits },
       clock,
       log,
-      hooks: { authenticate, ...deps.hooks },
-      enhancedAuthentication: deps.enhancedAuthentication ?? this.#access,
+      hooks: deps.hooks ?? {},
+      enhancedAuthentication: deps.enhancedAuthentication,
     })
     if (cluster !== undefined) cluster.persistence.watcher = this.hub.shared
     this.hub.on('error', error => log.error({ reason: reasonOf(error) }, 'the broker met a fault'))
     this.#local = new LocalAccess({ hub: this.hub })
-    this.#limit = new ConnectionLimit({ max: limits.maxConnections, clock, log })
+    const limit = new ConnectionLimit({ max: limits.maxConnections, clock, log })
+    this.#doors = new Doors({ hub: this.hub, clock, log, limit })
+    this.#bridges = new Roster<BridgeConfig, Part>({
+      make: settings => this.#bridge(settings),
+      onFault: (bridge, error) => log.error({ bridge, reason: reasonOf(error) }, 'a bridge did not do as it should'),
+    })
     const reads = new ReadGate()
     this.#devices = new DeviceManager<DeviceConfig>({
       devices: config.devices,
@@ -120,7 +118,7 @@ export class Gateway {
   /** Resolves when the gateway accepts connections on every listener. When it cannot, rejects and leaves nothing behind. */
   async start(signal: AbortSignal = new AbortController().signal): Promise<void> {
     try {
-      for (const part of await this.#parts()) await this.#lifecycle.start(part, signal)
+      for (const part of this.#parts()) await this.#lifecycle.start(part, signal)
     } catch (error) {
       await this.#lifecycle.stop()
       throw error
@@ -134,7 +132,7 @@ export class Gateway {
 
   /** Where the gateway listens, as URLs, with the real ports. */
   addresses(): string[] {
-    return this.#listeners.map(listener => listener.address())
+    return this.#doors.addresses()
   }
 
   /** Publishes a message. Resolves when it is settled: for QoS 1 and 2 durable, or waited for by nobody. */
@@ -160,12 +158,10 @@ export class Gateway {
    * stands. At the stop: nobody new, devices say that they are offline, sessions end, sockets close, the
    * store last.
    */
-  async #parts(): Promise<Part[]> {
+  #parts(): Part[] {
     const { bridges, listeners } = this.#config
-    for (const settings of listeners) this.#listeners.push(await this.#listener(settings))
-    const spools = new Set(bridges.map(({ name }) => SPOOL_CLIENT_PREFIX + name))
     return [
-      part('access', { start: () => this.#access.start() }),
+      part('access', { start: () => this.#doors.readRules(listeners) }),
       part('store', {
         start: async () => {
           await this.hub.listen()
@@ -173,20 +169,42 @@ export class Gateway {
         },
         stop: () => this.#persistence.destroy(),
       }),
-      part('listeners', { stop: async () => void (await Promise.all(this.#open.map(listener => listener.stop()))) }),
+      part('listeners', { stop: () => this.#doors.stop() }),
       part('connections', { stop: () => this.hub.shut() }),
-      part('spools', { start: () => this.#local.discardSpoolsExcept(spools) }),
-      ...(await Promise.all(bridges.map(settings => this.#bridge(settings)))),
+      part('spools', { start: () => this.#local.discardSpoolsExcept(spoolsOf(bridges)) }),
+      part('bridges', {
+        start: signal => this.#bridges.start(byName(bridges), signal),
+        stop: () => this.#bridges.stop(),
+      }),
       this.#devices,
       part('doors', {
-        start: signal => this.#openDoors(signal),
-        stop: async () => this.#open.forEach(listener => void listener.stopAccepting()),
+        start: signal => this.#doors.open(listeners, signal),
+        stop: async () => this.#doors.stopAccepting(),
       }),
     ]
   }
 
+  /**
+   * Takes up another configuration while everything goes on: what has not changed is not touched. Rejects with a
+   * LarderError when a file that it names cannot be used; then nothing has changed. Returns the keys of settings that
+   * count from the next start only.
+   */
+  async reload(config: Config, signal: AbortSignal = new AbortController().signal): Promise<string[]> {
+    const doors = await this.#doors.prepare(config.listeners)
+    const before = this.#config
+    this.#config = config
+    Object.assign(this.hub.limits, config.limits)
+    Object.assign(this.#queueLimits, queueLimitsOf(config.limits))
+    await doors.commit(signal)
+    await this.#bridges.apply(byName(config.bridges), signal)
+    await this.#local.discardSpoolsExcept(spoolsOf(config.bridges))
+    await this.#devices.apply(config.devices, config.schedules, signal)
+    const isFixed = (key: 'name' | 'dataDir' | 'store' | 'log') => !isDeepStrictEqual(before[key], config[key])
+    return (['name', 'dataDir', 'store', 'log'] as const).filter(isFixed)
+  }
+
   #levelStore(deps: GatewayDependencies): LevelPersistence {
-    const { dataDir, store, limits } = this.#config
+    const { dataDir, store } = this.#config
     const { commitDelay, retainedInterval, queueQos0, minFree } = store
     return new LevelPersistence(
       {
@@ -196,14 +214,7 @@ export class Gateway {
         queueQos0,
         minFree,
         durability: { window: store.durability, rules: store.durabilityFor },
-        limits: {
-          maxMessages: limits.maxQueuedMessages,
-          maxBytes: limits.maxQueuedBytes,
-          maxAge: limits.maxQueuedAge,
-          maxTotalMessages: limits.maxTotalMessages,
-          maxTotalBytes: limits.maxTotalBytes,
-          overflow: limits.overflow,
-        },
+        limits: this.#queueLimits,
       },
       { clock: this.#clock, log: this.#log, sync: deps.clockSync ?? clockSyncOf(store.trustClock, this.#clock) },
     )
@@ -232,31 +243,30 @@ export class Gateway {
     tell('state', opening.state)
   }
 
-  async #openDoors(signal: AbortSignal): Promise<void> {
-    for (const listener of this.#listeners) {
-      await listener.start(signal)
-      this.#open.push(listener)
-      const address = listener.address()
-      if (!LOOPBACK.test(address))
-        this.#log.warn({ address }, 'whoever reaches this address may connect: there are no access rules')
-    }
-  }
-
-  #listener(settings: Config['listeners'][number]): Promise<Listener> {
-    return openListener(settings, {
-      clock: this.#clock,
-      log: this.#log,
-      limit: this.#limit,
-      maxPacketSize: this.#config.limits.maxPacketSize,
-      onConnection: (stream, details) => void this.hub.accept(stream, details),
-    })
-  }
-
   /** MQTT.js is large: it is loaded only when there is a bridge. */
-  async #bridge(settings: Config['bridges'][number]): Promise<Part> {
+  async #bridge(settings: BridgeConfig): Promise<Part> {
     const { Bridge } = await import('./bridge/bridge.ts')
     return new Bridge({ settings, broker: this.#local, clock: this.#clock, log: this.#log, random: Math.random })
   }
+}
+
+function queueLimitsOf(limits: Config['limits']): QueueLimits {
+  return {
+    maxMessages: limits.maxQueuedMessages,
+    maxBytes: limits.maxQueuedBytes,
+    maxAge: limits.maxQueuedAge,
+    maxTotalMessages: limits.maxTotalMessages,
+    maxTotalBytes: limits.maxTotalBytes,
+    overflow: limits.overflow,
+  }
+}
+
+function byName(bridges: readonly BridgeConfig[]): Map<string, BridgeConfig> {
+  return new Map(bridges.map(settings => [settings.name, settings]))
+}
+
+function spoolsOf(bridges: readonly BridgeConfig[]): Set<string> {
+  return new Set(bridges.map(({ name }) => SPOOL_CLIENT_PREFIX + name))
 }
 
 function clockSyncOf(trust: Config['store']['trustClock'], clock: Clock): ClockSync {

@@ -1,17 +1,25 @@
 /**
- * The password file: a line per user, `name:hash`, as `mosquitto_passwd` writes it, and one more kind of
- * hash, that holds the keys of SCRAM-SHA-256. A user with another kind exists but has no SCRAM keys. A line
- * that cannot be read is a fault, never passed over: it may be the one that keeps somebody out (CVE-2018-12551).
+ * The password file: a line per user, `name:hash`, as `mosquitto_passwd` writes it. A line that cannot be read is a
+ * fault, never passed over: it may be the one that keeps somebody out (CVE-2018-12551). Faults come all at once; with
+ * one of them there are no credentials, so that the gateway does not start, or keeps what it has.
  */
-import { decodeBase64 } from './base64.ts'
+import { newScramKeys, type PasswordHash, readHash, writeHash } from './hashes.ts'
 import { saslprep } from './saslprep.ts'
-import { costFault, deriveScramKeys, KEY_BYTES, type ScramCost, type ScramKeys } from './scram-keys.ts'
+import type { ScramCost, ScramKeys } from './scram-keys.ts'
 
 export interface Credentials {
+  /** The hash of the user that calls itself so in a CONNECT; the names of SCRAM users are compared as SASLprep prepares them. */
+  find(userName: string): PasswordHash | undefined
+  /** Of all users. */
+  readonly names: ReadonlySet<string>
+  /** Those of all users. */
+  readonly hashes: readonly PasswordHash[]
   /** The keys of a user, whose name SASLprep has prepared; undefined when there is no such user or no keys of them. */
   scramOf(userName: string): ScramKeys | undefined
   /** Those of all users that have any. */
   readonly scramUsers: readonly ScramKeys[]
+  /** The first line, from 1, whose hash is argon2id: a package must be there to check it. */
+  readonly argon2Line: number | undefined
 }
 
 /** A line that is wrong. `message` repeats nothing of it, so that no hash gets into a log. */
@@ -23,24 +31,12 @@ export interface PasswordFault {
   message: string
 }
 
-/** A user of the file. */
 interface User {
   userName: string
-  /** Undefined for the other kinds of hashes. */
-  scram: ScramKeys | undefined
+  hash: PasswordHash
 }
 
-const SCRAM = 'scram-sha-256'
-
-/** The kinds of hashes, by the name between the first two `$`, and their forms. */
-const FORMS = new Map([
-  ['6', '$6$<salt>$<hash>'],
-  ['7', '$7$<iterations>$<salt>$<hash>'],
-  ['argon2id', '$argon2id$v=<version>$m=<memory>,t=<iterations>,p=<lanes>$<salt>$<hash>'],
-  [SCRAM, `$${SCRAM}$<iterations>$<salt>$<stored key>$<server key>`],
-])
-
-/** Reads the text of a password file. Faults come all at once, in order; with one of them there are no credentials. */
+/** Reads the text of a password file. */
 export function readPasswordFile(
   text: string,
   fileName: string,
@@ -61,8 +57,7 @@ export function readPasswordFile(
     else fault(`the user stands in line ${earlier.line} already: keep one of the two`)
   }
   if (faults.length > 0) return { faults }
-  const scramUsers = [...users.values()].flatMap(({ scram }) => scram ?? [])
-  return { credentials: { scramUsers, scramOf: userName => users.get(userName)?.scram } }
+  return { credentials: credentialsOf(users) }
 }
 
 /**
@@ -76,13 +71,28 @@ export async function scramEntry(userName: string, password: string, cost: Scram
   if (/^#|:|^\s|\s$/.test(name)) {
     throw new RangeError("the user name must not contain ':', begin with '#', or begin or end with a space")
   }
-  const prepared = saslprep(password)
-  if (prepared === undefined) throw new RangeError('the password is empty or has characters that SASLprep prohibits')
-  const fault = costFault(cost)
-  if (fault !== undefined) throw new RangeError(fault)
-  const { iterations, salt, storedKey, serverKey } = await deriveScramKeys(prepared, cost)
-  const encoded = [salt, storedKey, serverKey].map(bytes => bytes.toString('base64'))
-  return `${name}:$${[SCRAM, iterations, ...encoded].join('$')}`
+  return `${name}:${writeHash({ kind: 'scram-sha-256', ...(await newScramKeys(password, cost)) })}`
+}
+
+function credentialsOf(users: ReadonlyMap<string, User & { line: number }>): Credentials {
+  const hashes = [...users.values()].map(({ hash }) => hash)
+  const scramOf = (userName: string) => scramKeysOf(users.get(userName)?.hash)
+  return {
+    names: new Set(users.keys()),
+    hashes,
+    find: userName => users.get(userName)?.hash ?? scramHashOf(users.get(saslprep(userName) ?? '')?.hash),
+    scramUsers: hashes.flatMap(hash => scramKeysOf(hash) ?? []),
+    scramOf,
+    argon2Line: [...users.values()].find(({ hash }) => hash.kind === 'argon2id')?.line,
+  }
+}
+
+function scramHashOf(hash: PasswordHash | undefined): (PasswordHash & { kind: 'scram-sha-256' }) | undefined {
+  return hash?.kind === 'scram-sha-256' ? hash : undefined
+}
+
+function scramKeysOf(hash: PasswordHash | undefined): ScramKeys | undefined {
+  return scramHashOf(hash)
 }
 
 /** Reads a line; as Mosquitto does, without the spaces around name and hash. A string says what is wrong. */
@@ -91,39 +101,13 @@ function readUser(line: string): User | string {
   if (colon < 0) return "there is no ':' between user name and password hash"
   const userName = line.slice(0, colon).trim()
   if (userName === '') return "there is no user name before the ':'"
-  const hash = line.slice(colon + 1).trim()
-  if (hash === '') return "there is no password hash after the ':'"
-  if (!hash.startsWith('$')) return 'the password is not hashed: set it with mosquitto_passwd FILE USER'
-
-  const kind = hash.split('$', 2)[1]!
-  const form = FORMS.get(kind)
-  if (form === undefined) {
-    return `the password hash is of an unknown kind: it must begin with ${[...FORMS.keys()].map(k => `$${k}$`).join(', ')}`
+  const text = line.slice(colon + 1).trim()
+  if (text === '') return "there is no password hash after the ':'"
+  if (!text.startsWith('$')) return 'the password is not hashed: larder passwd -U FILE hashes every plain one'
+  const hash = readHash(text)
+  if (typeof hash === 'string') return hash
+  if (hash.kind === 'scram-sha-256' && saslprep(userName) !== userName) {
+    return 'SASLprep changes the user name, so nobody could log in with it by SCRAM'
   }
-  const parts = shapeOf(form).exec(hash)
-  if (parts === null) return `the password hash is not of the form ${form}`
-  if (kind !== SCRAM) return { userName, scram: undefined }
-  const scram = readScramKeys(parts)
-  if (typeof scram === 'string') return scram
-  if (saslprep(userName) !== userName) return 'SASLprep changes the user name, so nobody could log in with it by SCRAM'
-  return { userName, scram }
-}
-
-function readScramKeys([, iterations, ...encoded]: readonly string[]): ScramKeys | string {
-  const [salt, storedKey, serverKey] = encoded.map(decodeBase64)
-  if (salt === undefined) return 'the salt is not base64'
-  if (storedKey?.length !== KEY_BYTES || serverKey?.length !== KEY_BYTES) {
-    return `the stored key and the server key must be ${KEY_BYTES} bytes each, in base64`
-  }
-  const keys = { iterations: Number(iterations), salt, storedKey, serverKey }
-  return costFault(keys) ?? keys
-}
-
-/** Numbers are caught as such, everything else as base64. */
-function shapeOf(form: string): RegExp {
-  const parts = form
-    .replaceAll('$', '\\$')
-    .replace(/<(?:version|memory|iterations|lanes)>/g, '([1-9][0-9]*)')
-    .replace(/<[^>]+>/g, '([A-Za-z0-9+/]+={0,2})')
-  return new RegExp(`^${parts}$`)
+  return { userName, hash }
 }

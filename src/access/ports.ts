@@ -15,13 +15,16 @@ export type Step =
 /** One enhanced authentication (MQTT 5 §4.12): the server's half of a conversation. */
 export interface Conversation {
   /**
-   * Takes the client's authentication data, undefined when the packet had none, and gives the answer. Never
-   * rejects for what the client sent. The conversation is over after success or refusal: further steps are refused.
+   * Takes the client's authentication data, undefined when the packet had none, and gives the answer, which may take
+   * its time. Never rejects for what the client sent; rejects when too many log in at once. The conversation is over after success or refusal: further steps are refused.
    */
   step(data: Buffer | undefined): Promise<Step>
 }
 
 export interface EnhancedAuthentication {
-  /** Begins a conversation, also to authenticate again. Undefined: there is no such method, which is 0x8C. */
-  begin(method: string): Conversation | undefined
+  /**
+   * Begins a conversation, also to authenticate again. Undefined: there is no such method, which is 0x8C.
+   * `address` is the peer's, where it has one.
+   */
+  begin(method: string, address?: string): Conversation | undefined
 }

@@ -8,7 +8,7 @@ import { isUtf8 } from 'node:buffer'
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Credentials } from './credentials.ts'
 import { Decoys } from './decoys.ts'
-import type { Conversation, EnhancedAuthentication, Step } from './ports.ts'
+import type { Conversation, Step } from './ports.ts'
 import { saslprep } from './saslprep.ts'
 import { hmac, type ScramKeys, sha256 } from './scram-keys.ts'
 import { type ClientFirst, readClientFinal, readClientFirst } from './scram-messages.ts'
@@ -22,6 +22,9 @@ const NONCE_BYTES = 18
 /** The one answer to all who could not prove who they are. */
 const NOT_PROVEN = 'wrong user name or password'
 
+/** Makes an attempt to log in as that user when it may be made; rejects when it may not. */
+export type Attempt = (userName: string, check: () => Promise<boolean>) => Promise<boolean>
+
 /** Whom a client says it is. */
 interface Account {
   userName: string
@@ -30,7 +33,7 @@ interface Account {
   exists: boolean
 }
 
-export class ScramAuthentication implements EnhancedAuthentication {
+export class ScramAuthentication {
   readonly #credentials: Credentials
   readonly #decoys: Decoys
   readonly #nonce: () => string
@@ -42,9 +45,10 @@ export class ScramAuthentication implements EnhancedAuthentication {
     this.#nonce = deps.nonce ?? (() => randomBytes(NONCE_BYTES).toString('base64'))
   }
 
-  begin(method: string): Conversation | undefined {
+  /** `attempt` is made once a conversation, with the proof; without it there is no waiting. */
+  begin(method: string, attempt: Attempt = (_userName, check) => check()): Conversation | undefined {
     if (method !== METHOD) return undefined
-    return new ScramConversation({ nonce: this.#nonce(), accountOf: userName => this.#accountOf(userName) })
+    return new ScramConversation({ nonce: this.#nonce(), accountOf: userName => this.#accountOf(userName), attempt })
   }
 
   #accountOf(userName: string): Account {
@@ -55,16 +59,18 @@ export class ScramAuthentication implements EnhancedAuthentication {
   }
 }
 
-type Expectation = (message: string) => Step
+type Expectation = (message: string) => Step | Promise<Step>
 
 class ScramConversation implements Conversation {
   readonly #nonce: string
   readonly #accountOf: (userName: string) => Account
+  readonly #attempt: Attempt
   #expect: Expectation = message => this.#first(message)
 
-  constructor(deps: { nonce: string; accountOf: (userName: string) => Account }) {
+  constructor(deps: { nonce: string; accountOf: (userName: string) => Account; attempt: Attempt }) {
     this.#nonce = deps.nonce
     this.#accountOf = deps.accountOf
+    this.#attempt = deps.attempt
   }
 
   async step(data: Buffer | undefined): Promise<Step> {
@@ -93,7 +99,10 @@ class ScramConversation implements Conversation {
     return { kind: 'continue', data: Buffer.from(serverFirst) }
   }
 
-  #final(message: string, so: { first: ClientFirst; account: Account; nonce: string; serverFirst: string }): Step {
+  async #final(
+    message: string,
+    so: { first: ClientFirst; account: Account; nonce: string; serverFirst: string },
+  ): Promise<Step> {
     const final = readClientFinal(message)
     if ('fault' in final) return refuse(final.fault)
     if (final.nonce !== so.nonce) return refuse('the nonce is not that of this authentication')
@@ -102,8 +111,11 @@ class ScramConversation implements Conversation {
     }
     const authMessage = `${so.first.bare},${so.serverFirst},${final.withoutProof}`
     const { userName, keys, exists } = so.account
-    const proven = proves(final.proof, keys, authMessage)
-    if (!proven || !exists) return refuse(NOT_PROVEN)
+    const mayEnter = await this.#attempt(userName, async () => {
+      const isProven = proves(final.proof, keys, authMessage)
+      return isProven && exists
+    })
+    if (!mayEnter) return refuse(NOT_PROVEN)
     const verifier = hmac(keys.serverKey, authMessage).toString('base64')
     return { kind: 'success', data: Buffer.from(`v=${verifier}`), userName }
   }

@@ -13,16 +13,22 @@ const MIN_TOPIC_BYTES = 4
 
 /** The aliases that a client has given. */
 export class ReceivedAliases {
+  readonly #max: number
   readonly #topics: ({ topic: string; topicBytes: Buffer } | undefined)[] = []
+
+  /** `max` is the Topic Alias Maximum that the client was told. */
+  constructor(max: number) {
+    this.#max = max
+  }
 
   /** Puts the topic that an alias stands for into `packet`, or remembers the one that comes with it. */
   resolve(packet: PublishView): void {
     const { topicAlias } = packet
     if (topicAlias === 0) return
     // [MQTT-3.3.2-9]
-    if (topicAlias > TOPIC_ALIAS_MAXIMUM) {
+    if (topicAlias > this.#max) {
       throw new MalformedPacketError(
-        `topic alias ${topicAlias} is over the maximum of ${TOPIC_ALIAS_MAXIMUM}`,
+        `topic alias ${topicAlias} is over the maximum of ${this.#max}`,
         ReasonCode.TOPIC_ALIAS_INVALID,
       )
     }

@@ -58,7 +58,7 @@ export class Authentication {
   }
 
   #start(data: Buffer | undefined): void {
-    const conversation = this.#enhanced?.begin(this.#method as string)
+    const conversation = this.#enhanced?.begin(this.#method as string, this.#session.details.remoteAddress)
     if (conversation === undefined) {
       this.#refuse(ReasonCode.BAD_AUTHENTICATION_METHOD, `there is no authentication method ${this.#method}`)
       return

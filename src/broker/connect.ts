@@ -7,7 +7,6 @@ import { MalformedPacketError, UnacceptableProtocolError } from '../mqtt/malform
 import type { Properties } from '../mqtt/properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
-import { TOPIC_ALIAS_MAXIMUM } from './aliases.ts'
 import { willOf } from './ending.ts'
 import { MemoryQueue } from './memory-queue.ts'
 import type { Session } from './session.ts'
@@ -52,7 +51,7 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   const isV5 = packet.protocolVersion === 5
   session.clean = packet.clean
   session.isBridge = packet.isBridge
-  session.userName = packet.username
+  session.userName = userNameOf(session, packet)
   session.terms = isV5 ? askedTerms(packet.properties) : fixedTerms(packet.clean)
   const answer: Properties = isV5 ? announce(session, packet) : {}
   identify(session, packet, answer)
@@ -60,7 +59,10 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   if (packet.will !== undefined) {
     const fault = topicNameFault(packet.will.topic, hub.limits.maxTopicLevels)
     if (fault !== undefined) throw new MalformedPacketError(`will: ${fault}`, ReasonCode.TOPIC_NAME_INVALID)
-    session.will = willOf(packet.will)
+    const { maxQos, mountPoint } = session.rules
+    // [MQTT-3.2.2-12]
+    if (packet.will.qos > maxQos) throw new Refusal(ReasonCode.QOS_NOT_SUPPORTED, `the will has a QoS over ${maxQos}`)
+    session.will = willOf({ ...packet.will, topic: mountPoint + packet.will.topic })
   }
   await authenticate(session, packet, answer)
   if (session.closed) return
@@ -85,23 +87,42 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
 function decode(session: Session, frame: Buffer): ConnectPacket {
   // Known before the packet is read whole: it says how to answer one that cannot be.
   session.version = connectVersion(frame) ?? 4
-  return decodeControl(frame, undefined, { protocolVersions: [3, 4, 5] }) as ConnectPacket
+  return decodeControl(frame, undefined, { protocolVersions: session.rules.versions }) as ConnectPacket
 }
 
 /** What the gateway tells an MQTT 5 client of its own limits. */
 function announce(session: Session, packet: ConnectPacket): Properties {
   const { requestResponseInformation } = packet.properties
+  const { maxPacketSize, maxQos, maxTopicAlias } = session.rules
   return {
     receiveMaximum: session.hub.limits.receiveMaximum,
-    maximumPacketSize: session.hub.limits.maxPacketSize,
-    topicAliasMaximum: TOPIC_ALIAS_MAXIMUM,
+    maximumPacketSize: maxPacketSize,
+    topicAliasMaximum: maxTopicAlias,
+    // [MQTT-3.2.2-9] Only said where it is less than everything.
+    maximumQoS: maxQos === 2 ? undefined : maxQos,
     // A client may build response topics below this (§3.2.2.3.15).
     responseInformation: requestResponseInformation === true ? '/Response/' : undefined,
   }
 }
 
+/** The user name that the client gives, or has proved by its certificate. */
+function userNameOf({ rules, details }: Session, packet: ConnectPacket): string | undefined {
+  const { identity = {} } = details
+  const { usernameFrom } = rules
+  if (usernameFrom === 'connect') return packet.username ?? identity.pskIdentity
+  const name = usernameFrom === 'common_name' ? identity.commonName : identity.subject
+  if (name === undefined || name === '') {
+    throw new Refusal(ReasonCode.NOT_AUTHORIZED, 'a client certificate is needed here')
+  }
+  return name
+}
+
 function identify(session: Session, packet: ConnectPacket, answer: Properties): void {
-  const { clientId } = packet
+  const { rules } = session
+  const clientId = rules.usernameAsClientId ? (session.userName ?? '') : packet.clientId
+  if (rules.usernameAsClientId && clientId === '') {
+    throw new Refusal(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, 'clients are known by their user names here')
+  }
   if (clientId.startsWith(SPOOL_CLIENT_PREFIX)) {
     throw new Refusal(
       ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
@@ -109,12 +130,19 @@ function identify(session: Session, packet: ConnectPacket, answer: Properties): 
     )
   }
   session.id = clientId
+  const { clientIdPrefixes } = rules
+  if (clientIdPrefixes.length > 0 && !clientIdPrefixes.some(prefix => clientId.startsWith(prefix))) {
+    throw new Refusal(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, 'client identifiers begin with a given prefix here')
+  }
   if (clientId !== '') return
+  if (!rules.allowEmptyClientId) {
+    throw new Refusal(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, 'a client identifier is needed here')
+  }
   // [MQTT-3.1.3-8]; MQTT 5 gives one in any case [MQTT-3.1.3-6] [MQTT-3.1.3-7].
   if (!packet.clean && session.version !== 5) {
     throw new Refusal(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, 'an empty client identifier needs a clean session')
   }
-  session.id = `larder-${randomUUID()}`
+  session.id = rules.autoIdPrefix + randomUUID()
   if (session.version === 5) answer.assignedClientIdentifier = session.id
 }
 
@@ -151,7 +179,7 @@ async function authenticate(session: Session, packet: ConnectPacket, answer: Pro
     return
   }
   await new Promise<void>((resolve, reject) => {
-    hub.authenticate(session, packet.username, packet.password, (error, success) => {
+    hub.authenticate(session, session.userName, packet.password, (error, success) => {
       if (!error && success) resolve()
       else
         reject(
@@ -162,6 +190,18 @@ async function authenticate(session: Session, packet: ConnectPacket, answer: Pro
         )
     })
   })
+  await checkPassword(session, packet)
+}
+
+/** Who has proved by a certificate or a shared key who it is needs no password. */
+async function checkPassword(session: Session, packet: ConnectPacket): Promise<void> {
+  const { rules, details, userName } = session
+  const isProven = rules.usernameFrom !== 'connect' || (details.identity?.pskIdentity !== undefined && !packet.username)
+  if (rules.access === null || isProven) return
+  const mayEnter = await rules.access.mayEnter(userName, packet.password, details.remoteAddress).catch(() => null)
+  if (mayEnter === null) throw new Refusal(ReasonCode.SERVER_UNAVAILABLE, 'the password cannot be checked now')
+  if (!mayEnter) throw new Refusal(ReasonCode.NOT_AUTHORIZED, 'the client was not let in')
+  if (userName !== undefined) session.userName = rules.access.nameOf(userName)
 }
 
 /** Gives the session its queue and its subscriptions. Resolves to true when there was one before. */

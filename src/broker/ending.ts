@@ -100,7 +100,7 @@ function takeWill(session: Session, expiry: number): { delay: number; publish: (
 }
 
 function publishWill(hub: Hub, session: Session, will: Will): void {
-  const message = hub.messageOf({ ...will, clientId: session.id })
+  const message = hub.messageOf({ ...will, clientId: session.id, userName: session.userName })
   hub.whenMayPublish(session, message, allowed => {
     if (allowed) hub.route(message, session, null)
   })

@@ -24,6 +24,7 @@ import type { Limits } from './limits.ts'
 import { FlushTurn } from './outbox.ts'
 import { Parking } from './parking.ts'
 import type { Emitter, Listener, Persistence, Settlement } from './ports.ts'
+import { type ConnectionRules, defaultRules } from './rules.ts'
 import { type ConnectionDetails, Session } from './session.ts'
 import { type Picked, SharedSubscriptions } from './shared.ts'
 
@@ -57,6 +58,8 @@ export interface HubDependencies {
 
 export class Hub extends AedesBase {
   readonly limits: Limits
+  /** Of connections about which nothing more is said. */
+  readonly defaultRules: ConnectionRules
   readonly clock: Clock
   readonly log: Log
   readonly stats: HubStats = { received: 0, sent: 0, dropped: 0, expired: 0, tooLarge: 0 }
@@ -74,12 +77,14 @@ export class Hub extends AedesBase {
 
   constructor(deps: HubDependencies) {
     super({
+      authorizePublish: protectOwnTopics,
       ...deps.hooks,
       mq: deps.mq ?? new LocalEmitter(),
       persistence: deps.persistence,
       heartbeatInterval: HEARTBEAT_MS,
     })
     this.limits = deps.limits
+    this.defaultRules = defaultRules(deps.limits)
     this.clock = deps.clock
     this.log = deps.log
     this.enhancedAuthentication = deps.enhancedAuthentication ?? null
@@ -161,12 +166,12 @@ export class Hub extends AedesBase {
     }
     const session = client instanceof Session ? client : null
     const settlement = callback === undefined ? null : settlementOf(callback)
-    this.route(this.messageOf({ ...request, clientId: session?.id }), session, settlement)
+    this.route(this.messageOf({ ...request, clientId: session?.id, userName: session?.userName }), session, settlement)
   }
 
   /** A message from what a publisher says. */
-  messageOf(request: PublishRequest & { clientId?: string | undefined }): Message {
-    const { topic, payload = '', qos = 0, retain = false, clientId, properties = {} } = request
+  messageOf(request: PublishRequest & { clientId?: string | undefined; userName?: string | undefined }): Message {
+    const { topic, payload = '', qos = 0, retain = false, clientId, userName, properties = {} } = request
     const { messageExpiryInterval = request.messageExpiryInterval } = properties
     return new Message({
       topic,
@@ -174,6 +179,7 @@ export class Hub extends AedesBase {
       qos,
       retain,
       clientId,
+      userName,
       forwarded: request.forwarded ?? encodeForwarded(properties),
       expiresAt: messageExpiryInterval === undefined ? undefined : this.expiryOf(messageExpiryInterval),
     })
@@ -232,16 +238,21 @@ export class Hub extends AedesBase {
     return queues.accept(message, all, whenDurable, received)
   }
 
-  /** True when the forward hook lets `session` have `message`. */
+  /** True when `session` may have `message`. */
   mayForward(session: Session, message: Message): boolean {
+    if (session.rules.access?.mayReceive(session, message.topic) === false) return false
     return !this.#hasForwardHook || Boolean(this.authorizeForward(session, message))
   }
 
   /**
-   * Asks the publish hook. `then` is told whether it allows the message; returns true when that was
+   * Asks the access rules and the publish hook. `then` is told whether it allows the message; returns true when that was
    * before the return, false when the hook answers later (the session then reads on by itself).
    */
   whenMayPublish(session: Session, message: Message, then: (allowed: boolean) => void): boolean {
+    if (session.rules.access?.mayPublish(session, message.topic) === false) {
+      then(false)
+      return true
+    }
     let isSync = true
     let isAnswered = false
     this.authorizePublish(session, message, error => {
@@ -261,6 +272,12 @@ export class Hub extends AedesBase {
     this.published(message, session, ignore)
     this.emit('publish', message, session)
   }
+}
+
+/** `$SYS/` is the gateway's own, unless a list lets somebody write there. Aedes' rule is the same, but knows no lists. */
+function protectOwnTopics(...[session, message, callback]: Parameters<Hooks['authorizePublish']>): void {
+  const isAllowed = session === null || !message.topic.startsWith('$SYS/') || session.rules.access?.hasList === true
+  callback(isAllowed ? null : new Error('topics below $SYS/ are the gateway’s own'))
 }
 
 function settlementOf(callback: (error?: Error | null) => void): Settlement {

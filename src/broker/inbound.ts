@@ -84,7 +84,7 @@ export class Inbound implements Parked {
   publish(packet: PublishView): boolean {
     const isV5 = this.#session.version === 5
     if (packet.topicAlias > 0) {
-      this.#aliases ??= new ReceivedAliases()
+      this.#aliases ??= new ReceivedAliases(this.#session.rules.maxTopicAlias)
       this.#aliases.resolve(packet)
     }
     const fault = topicNameFault(packet.topic, this.#hub.limits.maxTopicLevels)
@@ -93,14 +93,20 @@ export class Inbound implements Parked {
     this.#hub.stats.received++
     if (packet.qos === 2 && this.#isRepeated(packet.packetId)) return true
     if (isV5 && packet.qos > 0) this.#checkReceiveMaximum()
-    const { topic, topicBytes, payload, qos, retain, messageExpiryInterval } = packet
+    const { mountPoint, maxQos } = this.#session.rules
+    // [MQTT-3.2.2-11]
+    if (packet.qos > maxQos) {
+      throw new MalformedPacketError(`QoS ${packet.qos} is over ${maxQos}`, ReasonCode.QOS_NOT_SUPPORTED)
+    }
+    const { payload, qos, retain, messageExpiryInterval } = packet
     const message = new Message({
-      topic,
-      topicBytes,
+      topic: mountPoint + packet.topic,
+      ...(mountPoint === '' ? { topicBytes: packet.topicBytes } : {}),
       payload,
       qos,
       retain,
       clientId: this.#session.id,
+      userName: this.#session.userName,
       forwarded: packet.properties,
       expiresAt: messageExpiryInterval === undefined ? undefined : this.#hub.expiryOf(messageExpiryInterval),
     })

@@ -11,6 +11,7 @@ import { ReasonCode } from '../mqtt/reason-codes.ts'
 import type { AssignedAliases } from './aliases.ts'
 import type { Hub } from './hub.ts'
 import { SEND_HIGH_WATER } from './limits.ts'
+import { withoutMount } from './mount.ts'
 import type { Outbox } from './outbox.ts'
 import type { Delivery, Message, OutQueue } from './ports.ts'
 import type { Session } from './session.ts'
@@ -193,28 +194,35 @@ export class Outbound {
         return false
       }
     }
-    const sent = this.#session.version === 5 ? this.#propertiesOf(message, left, subscriptionIdentifiers) : undefined
+    const packet = withoutMount(this.#session.rules.mountPoint, message)
+    const { topic, topicBytes } = packet
+    const sent =
+      this.#session.version === 5
+        ? this.#propertiesOf(message, topic, topicBytes, left, subscriptionIdentifiers)
+        : undefined
     const { maximumPacketSize } = this.#session.terms
     if (
       maximumPacketSize !== Number.POSITIVE_INFINITY &&
-      publishLength(message.topicBytes.length - 2, message.payload.length, qos, sent) > maximumPacketSize
+      publishLength(topicBytes.length - 2, message.payload.length, qos, sent) > maximumPacketSize
     ) {
       // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
-      this.#aliases?.forget(message.topic, sent)
+      this.#aliases?.forget(topic, sent)
       this.#hub.stats.tooLarge++
       return false
     }
-    this.#outbox.publish(message, qos, retain, dup, packetId, sent)
+    this.#outbox.publish(packet, qos, retain, dup, packetId, sent)
     this.#hub.stats.sent++
     return true
   }
 
   #propertiesOf(
     message: Message,
+    topic: string,
+    topicBytes: Buffer,
     left: number | undefined,
     subscriptionIdentifiers: readonly number[] | undefined,
   ): SentProperties {
-    const alias = this.#aliases?.find(message.topic, message.topicBytes) ?? 0
+    const alias = this.#aliases?.find(topic, topicBytes) ?? 0
     return {
       properties: message.forwarded,
       messageExpiryInterval: left === undefined ? undefined : Math.max(0, left),

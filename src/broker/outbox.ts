@@ -5,7 +5,6 @@
  */
 import type { Duplex } from 'node:stream'
 import { type AckType, ackLength, writeAck } from '../mqtt/acks.ts'
-import type { Message } from '../mqtt/message.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import { publishLength, writePublish, writePublishHead } from '../mqtt/publish.ts'
 import type { SentProperties } from '../mqtt/publish-properties.ts'
@@ -56,23 +55,23 @@ export class Outbox {
 
   /** `sent` in MQTT 5 only. */
   publish(
-    message: Message,
+    packet: { topicBytes: Buffer; payload: Buffer },
     qos: QoS,
     retain: boolean,
     dup: boolean,
     packetId: number,
     sent: SentProperties | undefined,
   ): void {
-    const { payload, topicBytes } = message
+    const { payload, topicBytes } = packet
     const length = publishLength(topicBytes.length - 2, payload.length, qos, sent)
     if (payload.length < PASS_THROUGH) {
       const buffer = this.#room(length)
-      writePublish(buffer, this.#used, message, qos, retain, dup, packetId, sent)
+      writePublish(buffer, this.#used, packet, qos, retain, dup, packetId, sent)
       this.#wrote(length)
       return
     }
     const head = length - payload.length
-    writePublishHead(this.#room(head), this.#used, message, qos, retain, dup, packetId, sent)
+    writePublishHead(this.#room(head), this.#used, packet, qos, retain, dup, packetId, sent)
     this.#wrote(head)
     this.#pass(payload)
   }

@@ -7,6 +7,7 @@
  * *settled*: durable, or waited for by nobody. Only then may its publisher be acknowledged.
  */
 import type { Readable } from 'node:stream'
+import type { EnhancedAuthentication } from '../access/ports.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import type { Grant, Grants, Subscription } from '../mqtt/subscription.ts'
@@ -191,6 +192,25 @@ export interface Persistence {
   delWill(client: { id: string }): Promise<Will | undefined>
   streamWill(brokers?: Record<string, unknown>): Readable
   destroy(): Promise<void>
+}
+
+/** A client, as access rules know it. A session is one. */
+export interface ClientNames {
+  readonly id: string
+  readonly userName: string | undefined
+}
+
+/** Who may come in by a listener, and what they may do. Answers may change while the gateway runs. */
+export interface AccessRules extends EnhancedAuthentication {
+  /** There is a list that says who may do what, also below `$SYS`. */
+  readonly hasList: boolean
+  /** Whether a client with this user name and password may come in. Rejects when it cannot be said. */
+  mayEnter(userName: string | undefined, password: Buffer | undefined, address: string | undefined): Promise<boolean>
+  /** The name as it stands in the list of users: one that is only spelt otherwise must not evade what denies it something. */
+  nameOf(userName: string): string
+  mayPublish(client: ClientNames, topic: string): boolean
+  maySubscribe(client: ClientNames, filter: string): boolean
+  mayReceive(client: ClientNames, topic: string): boolean
 }
 
 /** The emitter contract of aedes (`mqemitter`). */

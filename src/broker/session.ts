@@ -36,6 +36,7 @@ import type { MemoryQueue } from './memory-queue.ts'
 import { Outbound } from './outbound.ts'
 import { Outbox } from './outbox.ts'
 import type { SessionQueue, Subscription } from './ports.ts'
+import type { ConnectionRules } from './rules.ts'
 import { Subscribing } from './subscribing.ts'
 import { fixedTerms, type Terms } from './terms.ts'
 
@@ -43,6 +44,12 @@ import { fixedTerms, type Terms } from './terms.ts'
 export interface ConnectionDetails {
   remoteAddress?: string | undefined
   remotePort?: number | undefined
+  /** Address of the listener that it came in by. */
+  listener?: string
+  /** Who the client has proved to be by TLS. */
+  identity?: { commonName?: string; subject?: string; pskIdentity?: string }
+  /** Absent, those of a connection about which nothing more is said. */
+  rules?: ConnectionRules
 }
 
 /** The standard gives a client one and a half times its keep alive [MQTT-3.1.2-24]. */
@@ -53,6 +60,7 @@ const LINGER_MS = 2_000
 export class Session {
   readonly hub: Hub
   readonly details: ConnectionDetails
+  readonly rules: ConnectionRules
   readonly outbox: Outbox
   readonly inbound: Inbound
   readonly outbound: Outbound
@@ -90,10 +98,14 @@ export class Session {
     this.hub = hub
     this.conn = stream
     this.details = deps.details ?? {}
+    this.rules = this.details.rules ?? hub.defaultRules
     this.outbox = new Outbox({ stream, turn: hub.turn, onFlushed: () => this.#flushed() })
     this.inbound = new Inbound({ session: this, hub, outbox: this.outbox })
     this.outbound = new Outbound({ session: this, hub, outbox: this.outbox })
-    this.authentication = new Authentication({ session: this, enhanced: hub.enhancedAuthentication })
+    this.authentication = new Authentication({
+      session: this,
+      enhanced: hub.enhancedAuthentication ?? this.rules.access,
+    })
     this.subscribing = new Subscribing({
       session: this,
       hub,
@@ -103,7 +115,7 @@ export class Session {
       },
     })
     this.#reader = new FrameReader({
-      maxPacketSize: Math.min(MAX_CONNECT_PACKET, hub.limits.maxPacketSize),
+      maxPacketSize: Math.min(MAX_CONNECT_PACKET, this.rules.maxPacketSize),
       onFrame: (header, buffer, start, body, end) => this.#receive(header, buffer, start, body, end),
     })
     this.#timer = hub.clock.after(hub.limits.connectTimeout, () =>
@@ -120,7 +132,7 @@ export class Session {
   begin(keepalive: number): void {
     this.connected = true
     this.#countStranger(0)
-    this.#reader.maxPacketSize = this.hub.limits.maxPacketSize
+    this.#reader.maxPacketSize = this.rules.maxPacketSize
     // [MQTT-1.5.5-1]
     this.#reader.shortestLengths = this.version === 5
     this.#timer?.cancel()
@@ -180,13 +192,18 @@ export class Session {
     const grant = grantsOf([subscription]).others
     const { subscriptionIdentifiers } = grant
     this.outbound.sendRetained(queues.retained(subscription.topic), message => {
-      if (!this.hub.mayForward(this, message)) return
+      if (!this.hub.mayForward(this, message) || !this.#isStillRightful(message)) return
       if (subscription.nl === true && message.clientId === this.id) return
       const qos = Math.min(message.qos, grant.qos) as QoS
       if (qos === 0) this.outbound.sendNow(message, true, subscriptionIdentifiers)
       else if (this.queue !== null) queues.acceptRetained(message, this.queue, grant)
       else this.memoryQueue?.push(message, { qos, retain: true, subscriptionIdentifiers, isShared: false })
     })
+  }
+
+  /** A retained message whose publisher has lost the right to it is not delivered (CVE-2018-12546). */
+  #isStillRightful({ clientId, userName, topic }: Message): boolean {
+    return clientId === undefined || this.rules.access?.mayPublish({ id: clientId, userName }, topic) !== false
   }
 
   /** A packet was dealt with later than it came: goes on with what was read meanwhile. */

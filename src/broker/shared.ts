@@ -124,6 +124,7 @@ export class SharedSubscriptions {
         away ??= member
         continue
       }
+      if (!this.#hub.mayForward(session, message)) continue
       group.next = (group.next + i + 1) % members.length
       const isQueued = message.qos > 0 && member.subscription.qos > 0
       if (isQueued && session.queue !== null) {

@@ -1,10 +1,12 @@
 /** SUBSCRIBE and UNSUBSCRIBE, and what a session's subscriptions mean for a message. */
 import type { SubscribePacket, UnsubscribePacket } from '../mqtt/control.ts'
 import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
+import type { QoS } from '../mqtt/packets.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { type Grants, grantsOf } from '../mqtt/subscription.ts'
 import { filterMatches, splitShare, subscriptionFault } from '../mqtt/topics.ts'
 import type { Hub } from './hub.ts'
+import { mountedFilter } from './mount.ts'
 import type { Listener, Subscription } from './ports.ts'
 import type { Session } from './session.ts'
 
@@ -80,8 +82,8 @@ export class Subscribing {
   }
 
   async unsubscribe(packet: UnsubscribePacket): Promise<void> {
-    const filters = packet.unsubscriptions
-    for (const filter of filters) this.#checkFilter(filter)
+    for (const filter of packet.unsubscriptions) this.#checkFilter(filter)
+    const filters = packet.unsubscriptions.map(filter => mountedFilter(this.#session.rules.mountPoint, filter))
     const granted = filters.map(filter =>
       this.#delete(filter) ? ReasonCode.SUCCESS : ReasonCode.NO_SUBSCRIPTION_EXISTED,
     )
@@ -102,8 +104,11 @@ export class Subscribing {
   }
 
   #check(request: SubscribePacket['subscriptions'][number], packet: SubscribePacket): Subscription {
-    const { topic, qos } = request
-    this.#checkFilter(topic)
+    const { mountPoint, maxQos } = this.#session.rules
+    this.#checkFilter(request.topic)
+    const topic = mountedFilter(mountPoint, request.topic)
+    // [MQTT-3.8.4-8] The server may grant less than was asked for.
+    const qos = Math.min(request.qos, maxQos) as QoS
     // [MQTT-3.8.3-4]
     if (request.nl && splitShare(topic) !== undefined) throw protocolError('a shared subscription with no local')
     // What a bridge of MQTT 3.x says by its protocol level, MQTT 5 says by options.
@@ -120,6 +125,9 @@ export class Subscribing {
   }
 
   #authorize(subscription: Subscription): Promise<Subscription | null> {
+    if (this.#session.rules.access?.maySubscribe(this.#session, subscription.topic) === false) {
+      return Promise.resolve(null)
+    }
     return new Promise(resolve => {
       this.#hub.authorizeSubscribe(this.#session, subscription, (error, allowed) =>
         resolve(error !== null && error !== undefined ? null : (allowed ?? null)),

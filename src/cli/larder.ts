@@ -45,8 +45,16 @@ export interface Command {
   /** One line for the help. */
   readonly summary: string
   readonly flags: Readonly<Record<string, Flag>>
+  /** What may follow the flags, for the help: `FILE [USER]`. From the first on, nothing is taken for a flag. */
+  readonly operands?: string
+  /** It reads its command line by itself: all of it comes as operands, `--help` too. */
+  readonly readsAll?: boolean
   /** Resolves with the exit status. */
-  run(flags: Readonly<Record<string, string | boolean | undefined>>, io: Io): Promise<number>
+  run(
+    flags: Readonly<Record<string, string | boolean | undefined>>,
+    io: Io,
+    operands: readonly string[],
+  ): Promise<number>
 }
 
 /** What runs when no command is named. */
@@ -64,11 +72,14 @@ export async function run(
   if (first === '--help' || first === '-h') return print(io, overview(commands))
   if (first === '--version') return print(io, [io.version])
   const isNamed = first !== undefined && !first.startsWith('-')
-  const name = isNamed ? first : DEFAULT_COMMAND
+  const words = isNamed ? nameIn(argv, commands) : [DEFAULT_COMMAND]
+  const name = words.join(' ')
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) return misused(io, `there is no command '${name}'`, name, Object.keys(commands))
   const flags = { ...command.flags, help: HELP }
-  const args = argv.slice(isNamed ? 1 : 0)
+  const rest = argv.slice(isNamed ? words.length : 0)
+  if (command.readsAll === true) return command.run({}, io, rest)
+  const args = command.operands === undefined ? rest : rest.slice(0, firstOperand(rest, flags))
   let values: Record<string, string | boolean | undefined>
   try {
     values = parseArgs({ args, options: flags, strict: true }).values as typeof values
@@ -85,7 +96,13 @@ export async function run(
   const empty = Object.keys(values).find(flag => values[flag] === '')
   if (empty !== undefined)
     return misused(io, `${name}: --${empty} is empty, but should be a ${command.flags[empty]?.value ?? 'value'}`)
-  return values.help === true ? print(io, usage(name, command)) : command.run(values, io)
+  return values.help === true ? print(io, usage(name, command)) : command.run(values, io, rest.slice(args.length))
+}
+
+/** The words that name the command: two where a command begins with the first, such as `store verify`. */
+function nameIn(argv: readonly string[], commands: Readonly<Record<string, Command>>): string[] {
+  const hasMore = Object.keys(commands).some(name => name.startsWith(`${argv[0]} `))
+  return argv.slice(0, hasMore && argv[1]?.startsWith('-') === false ? 2 : 1)
 }
 
 function print(io: Io, lines: readonly string[]): number {
@@ -99,6 +116,12 @@ function misused(io: Io, message: string, word = '', known: readonly string[] = 
     `larder: ${message}; ${likely === undefined ? 'larder --help shows what there is' : `did you mean ${likely}?`}`,
   )
   return EXIT_USAGE
+}
+
+/** Where the flags of `args` end. */
+function firstOperand(args: string[], flags: Readonly<Record<string, Flag>>): number {
+  const { tokens } = parseArgs({ args, options: flags, strict: false, tokens: true })
+  return tokens.find(each => each.kind === 'positional')?.index ?? args.length
 }
 
 /** The first flag of `args` that is not one of `flags`, as it was written. */
@@ -128,7 +151,8 @@ function usage(name: string, command: Command): string[] {
     const letter = short === undefined ? '' : `-${short}, `
     return [`${letter}--${flag}${value === undefined ? '' : ` ${value}`}`, help] as const
   })
-  return [`larder ${name} [FLAGS]`, '', command.summary, '', ...columns(flags)]
+  const line = ['larder', name, '[FLAGS]', ...(command.operands === undefined ? [] : [command.operands])].join(' ')
+  return [line, '', command.summary, '', ...columns(flags)]
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string[] {

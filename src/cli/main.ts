@@ -4,9 +4,16 @@
  */
 import manifest from '../../package.json' with { type: 'json' }
 import { cronFault } from '../devices/cron.ts'
+import type { MosquittoLog } from '../observe/mosquitto-log.ts'
+import { become, startInBackground } from './background.ts'
 import { checkCommand } from './check.ts'
+import { importCommand } from './import.ts'
 import { type Io, run } from './larder.ts'
+import { type MosquittoDependencies, mosquittoCommand, runAsMosquitto } from './mosquitto.ts'
+import { passwdCommand } from './passwd.ts'
+import { askSecretly } from './prompt.ts'
 import { type RunGateway, startCommand } from './start.ts'
+import { storeVerifyCommand, type VerifyStore } from './store.ts'
 
 const checks = { cron: cronFault }
 
@@ -18,11 +25,55 @@ const runGateway: RunGateway = async (config, signal) => {
   ])
   const gateway = new Gateway(config, { log: createLog(config.log), clock: systemClock })
   await gateway.start(signal)
-  return { addresses: gateway.addresses(), stop: () => gateway.stop() }
+  return {
+    addresses: gateway.addresses(),
+    stop: () => gateway.stop(),
+    reload: config => gateway.reload(config),
+  }
+}
+
+const asMosquitto: MosquittoDependencies<MosquittoLog> = {
+  checks,
+  isRoot: process.getuid?.() === 0,
+  async openVoice(settings, { stdout, stderr }) {
+    const [{ MosquittoLog }, { systemClock }] = await Promise.all([
+      import('../observe/mosquitto-log.ts'),
+      import('../kernel/clock.ts'),
+    ])
+    return new MosquittoLog({ settings, clock: systemClock, stdout, stderr })
+  },
+  async runGateway(config, voice, signal) {
+    const [{ Gateway }, { watchHub }, { systemClock }] = await Promise.all([
+      import('../main.ts'),
+      import('../observe/mosquitto-lines.ts'),
+      import('../kernel/clock.ts'),
+    ])
+    const gateway = new Gateway(config, { log: voice, clock: systemClock })
+    watchHub(gateway.hub, voice)
+    await gateway.start(signal)
+    voice.publish = (topic, payload) => gateway.hub.publish({ topic, payload })
+    return {
+      addresses: gateway.addresses(),
+      stop: () => {
+        voice.publish = null
+        return gateway.stop()
+      },
+      reload: config => gateway.reload(config),
+    }
+  },
+  async daemonise(args) {
+    await startInBackground(['mosquitto', ...args])
+  },
+  become,
 }
 
 // What the gateway writes is its owner's alone.
 process.umask(0o077)
+
+const verify: VerifyStore = async (config, { dryRun }) => {
+  const [{ verifyStore }, { createLog }] = await Promise.all([import('../main.ts'), import('../kernel/log.ts')])
+  return verifyStore({ dataDir: config.dataDir, dryRun, log: createLog(config.log) })
+}
 
 // Whoever reads our lines may go away; that must not end the gateway.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
@@ -40,5 +91,16 @@ const io: Io = {
   version: manifest.version,
 }
 
-const commands = { start: startCommand({ checks, runGateway }), check: checkCommand({ checks }) }
+const commands = {
+  start: startCommand({ checks, runGateway, asMosquitto: runAsMosquitto(asMosquitto) }),
+  mosquitto: mosquittoCommand(asMosquitto),
+  import: importCommand({ checks }),
+  check: checkCommand({ checks }),
+  'store verify': storeVerifyCommand({ checks, verify }),
+  passwd: passwdCommand({
+    load: () => import('../access/password-file.ts'),
+    askSecretly: prompts =>
+      askSecretly(prompts, { input: process.stdin, prompt: text => void process.stderr.write(text) }),
+  }),
+}
 process.exit(await run(process.argv.slice(2), io, commands))

@@ -8,20 +8,39 @@ import { DEFAULT_FILE, type LoadOptions, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { LarderError } from '../kernel/errors.ts'
 import { CONFIG_FLAG, printFaults } from './check.ts'
-import { type Command, EXIT_DONE, EXIT_FAILED, type Io, type StopSignal } from './larder.ts'
+import { type Command, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, type Io, type StopSignal } from './larder.ts'
+import type { RunAsMosquitto } from './mosquitto.ts'
+import { Reloading } from './reloading.ts'
 
 export interface RunningGateway {
   /** URLs that it accepts connections at. */
   readonly addresses: readonly string[]
   stop(): Promise<void>
+  /** See `Reloadable`. */
+  reload(config: Config): Promise<string[]>
 }
 
 /** Resolves when the gateway accepts connections; rejects, leaving nothing behind, when it cannot or `signal` aborts. */
 export type RunGateway = (config: Config, signal: AbortSignal) => Promise<RunningGateway>
 
+/** How a running gateway speaks when it is not by its log. */
+export interface Manner {
+  /** It could not start, or not stop as it should. Gives the exit status. */
+  fault(error: unknown): number
+  /** SIGHUP came; `gateway` is null before it is ready. */
+  hangup(gateway: RunningGateway | null): void
+}
+
+const MOSQUITTO_FLAGS: Command['flags'] = {
+  'mosquitto-conf': { type: 'string', value: 'FILE', help: 'a mosquitto.conf, in place of larder.yaml' },
+  port: { type: 'string', value: 'N', help: 'with --mosquitto-conf: a port of this machine, beside its listeners' },
+}
+
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGTERM', 'SIGINT']
 
-export function startCommand(deps: Pick<LoadOptions, 'checks'> & { runGateway: RunGateway }): Command {
+export function startCommand(
+  deps: Pick<LoadOptions, 'checks'> & { runGateway: RunGateway; asMosquitto?: RunAsMosquitto },
+): Command {
   return {
     summary: 'run the gateway',
     flags: {
@@ -30,36 +49,75 @@ export function startCommand(deps: Pick<LoadOptions, 'checks'> & { runGateway: R
         help: `the configuration (when not given: ./${DEFAULT_FILE} if it is there, else the built-in one)`,
       },
       'data-dir': { type: 'string', value: 'DIR', help: 'the folder for the store, in place of data_dir' },
+      ...(deps.asMosquitto === undefined ? {} : MOSQUITTO_FLAGS),
     },
     async run(flags, io) {
+      const { config, port, 'mosquitto-conf': conf, 'data-dir': dataDir } = flags
+      if (typeof conf === 'string' && deps.asMosquitto !== undefined) {
+        if (config === undefined) return deps.asMosquitto({ file: conf, port, dataDir }, io)
+        io.stderr('larder: start: --mosquitto-conf is in place of --config: give one of them')
+        return EXIT_USAGE
+      }
+      if (port !== undefined) {
+        io.stderr('larder: start: --port goes with --mosquitto-conf; in larder.yaml a port belongs to a listener')
+        return EXIT_USAGE
+      }
       const file = flags.config ?? (existsSync(resolve(io.cwd, DEFAULT_FILE)) ? DEFAULT_FILE : undefined)
       // The flag is another way to set the variable that takes the place of `data_dir`.
       const env = flags['data-dir'] === undefined ? io.env : { ...io.env, LARDER_DATA_DIR: `${flags['data-dir']}` }
       const source = typeof file === 'string' ? { file } : {}
-      const result = loadConfig({ ...source, env, cwd: io.cwd, checks: deps.checks })
+      const read = () => loadConfig({ ...source, env, cwd: io.cwd, checks: deps.checks })
+      const result = read()
       if ('faults' in result) return printFaults(io, result.faults)
-      return untilSignal(result.config, io, deps.runGateway)
+      return untilSignal(result.config, io, deps.runGateway, usualManner(io, read))
     },
   }
 }
 
-async function untilSignal(config: Config, io: Io, runGateway: RunGateway): Promise<number> {
+/** Runs the gateway until a signal stops it; gives the exit status. */
+export async function untilSignal(config: Config, io: Io, runGateway: RunGateway, manner: Manner): Promise<number> {
   const stop = new AbortController()
   const impatience = new AbortController()
   const onStop = () => (stop.signal.aborted ? impatience : stop).abort()
-  const onHangup = () => io.stderr('larder: cannot reload yet: restart the gateway to use a changed configuration')
+  let running: RunningGateway | null = null
+  const onHangup = () => manner.hangup(running)
+  const run: RunGateway = async (...args) => {
+    running = await runGateway(...args)
+    return running
+  }
   for (const signal of STOP_SIGNALS) io.signals.on(signal, onStop)
   io.signals.on('SIGHUP', onHangup)
   try {
     const atOnce = aborted(impatience.signal).then(() => EXIT_FAILED)
-    return await Promise.race([serve(config, io, runGateway, stop.signal), atOnce])
+    return await Promise.race([serve(config, io, run, manner, stop.signal), atOnce])
   } finally {
     for (const signal of STOP_SIGNALS) io.signals.off(signal, onStop)
     io.signals.off('SIGHUP', onHangup)
   }
 }
 
-async function serve(config: Config, io: Io, runGateway: RunGateway, stop: AbortSignal): Promise<number> {
+function usualManner(io: Io, read: () => ReturnType<typeof loadConfig>): Manner {
+  const reloading = new Reloading({ read, say: line => io.stderr(line) })
+  return {
+    fault: error => {
+      const line = error instanceof LarderError ? error.toLine() : String((error as Error)?.stack ?? error)
+      io.stderr(`larder: ${line}`)
+      return EXIT_FAILED
+    },
+    hangup: gateway => {
+      if (gateway === null) io.stderr('larder: still starting: send SIGHUP again when it is ready')
+      else void reloading.reload(gateway)
+    },
+  }
+}
+
+async function serve(
+  config: Config,
+  io: Io,
+  runGateway: RunGateway,
+  manner: Manner,
+  stop: AbortSignal,
+): Promise<number> {
   try {
     const gateway = await runGateway(config, stop)
     if (!stop.aborted) io.stdout(['larder: ready', gateway.addresses.join(', ')].filter(Boolean).join(' on '))
@@ -69,9 +127,7 @@ async function serve(config: Config, io: Io, runGateway: RunGateway, stop: Abort
   } catch (error) {
     // A start that was asked to stop has stopped.
     if (stop.aborted && (error as Error)?.name === 'AbortError') return EXIT_DONE
-    const line = error instanceof LarderError ? error.toLine() : String((error as Error)?.stack ?? error)
-    io.stderr(`larder: ${line}`)
-    return EXIT_FAILED
+    return manner.fault(error)
   }
 }
 

@@ -1,8 +1,11 @@
 /** From the file as it was read to the `Config` that the gateway gets: what depends on several places is filled in here. */
 import { resolve } from 'node:path'
+import type { AccessEntry } from './access.ts'
+import { isPublic } from './addresses.ts'
 import { type DeviceEntry, defaultTopic } from './devices.ts'
+import type { ListenerEntry } from './listeners.ts'
 import type { Root } from './root.ts'
-import type { Config, DeviceConfig } from './schema.ts'
+import type { AccessConfig, Config, DeviceConfig, ListenerConfig, TlsConfig } from './schema.ts'
 
 interface Folders {
   /** Relative paths of the file begin here. */
@@ -13,13 +16,55 @@ interface Folders {
 
 export function assemble(root: Root, { base, dataBase }: Folders): Config {
   const dataDir = resolve(dataBase, root.dataDir)
-  const { passwordFile } = root.access
   return {
     ...root,
     dataDir,
-    access: { ...root.access, passwordFile: passwordFile === undefined ? undefined : resolve(base, passwordFile) },
+    access: assembleAccess(root.access, base, true),
+    listeners: root.listeners.map(entry => assembleListener(entry, root, base)),
     devices: root.devices.map(entry => assembleDevice(entry, { room: root.name, base, dataDir })),
     bridges: root.bridges.map(entry => ({ clientId: `larder-${root.name}-${entry.name}`, ...entry })),
+  }
+}
+
+const PROTOCOL_LEVELS = { '3.1': 3, '3.1.1': 4, '5': 5 } as const
+
+function assembleListener(entry: ListenerEntry, root: Root, base: string): ListenerConfig {
+  const { address, tls, access = root.access, versions, mountPoint = '', socketMode, maxPacketSize, ...rest } = entry
+  const { protocol, path, ...place } = address
+  return {
+    ...rest,
+    ...place,
+    protocol,
+    ...(path === undefined ? {} : { path: protocol === 'unix' ? resolve(base, path) : path }),
+    ...(tls === undefined ? {} : { tls: assembleTls(tls, base) }),
+    access: assembleAccess(access, base, !isPublic(address)),
+    maxPacketSize: maxPacketSize ?? root.limits.maxPacketSize,
+    versions: versions.map(version => PROTOCOL_LEVELS[version]),
+    mountPoint,
+    socketMode: Number.parseInt(socketMode, 8),
+  }
+}
+
+const TLS_FILES = ['cert', 'key', 'ca', 'caFolder', 'crl', 'pskFile'] as const
+
+function assembleTls(entry: TlsConfig, base: string): TlsConfig {
+  const assembled = { ...entry }
+  for (const file of TLS_FILES) {
+    const path = entry[file]
+    if (path !== undefined) assembled[file] = resolve(base, path)
+  }
+  return assembled
+}
+
+/** Without a word on it, whoever comes from this machine may come in, if there are no passwords. */
+function assembleAccess(entry: AccessEntry, base: string, isPrivate: boolean): AccessConfig {
+  const { passwordFile, aclFile, allowAnonymous, ...rest } = entry
+  const at = (file: string | undefined) => (file === undefined ? undefined : resolve(base, file))
+  return {
+    ...rest,
+    passwordFile: at(passwordFile),
+    aclFile: at(aclFile),
+    allowAnonymous: allowAnonymous ?? (isPrivate && passwordFile === undefined),
   }
 }
 

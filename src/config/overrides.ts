@@ -8,6 +8,9 @@ import { isMap } from './structure.ts'
 const SCALARS: readonly (readonly [string, readonly string[]])[] = [
   ['LARDER_NAME', ['name']],
   ['LARDER_DATA_DIR', ['data_dir']],
+  ['LARDER_PASSWORD_FILE', ['access', 'password_file']],
+  ['LARDER_ACL_FILE', ['access', 'acl_file']],
+  ['LARDER_ALLOW_ANONYMOUS', ['access', 'allow_anonymous']],
   ['LARDER_LOG_LEVEL', ['log', 'level']],
   ['LARDER_LOG_FORMAT', ['log', 'format']],
 ]

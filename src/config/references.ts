@@ -2,7 +2,7 @@
  * Faults that lie between entries: what must differ and does not, and names that refer to nothing. They
  * are looked for in the values as they are written, so that a fault elsewhere does not hide them.
  */
-import { formatAddress, parseAddress } from './addresses.ts'
+import { formatAddress, isPublic, parseAddress } from './addresses.ts'
 import { type DeviceKind, defaultTopic } from './devices.ts'
 import { type Complaint, type Key, pathOf, shorten } from './fault.ts'
 import { DEFAULT_NAME } from './root.ts'
@@ -32,6 +32,7 @@ export function referenceComplaints(root: unknown): Complaint[] {
     ...repeats('port', settings(devices, 'serial', 'path'), 'a port has one reader'),
     ...repeats('pin', settings(devices, 'gpio', 'pin'), 'a pin has one use'),
     ...repeats('address', listenerAddresses(root.listeners), 'give one of them another port'),
+    ...strangers(root),
     ...repeats('name', bridgeNames(entriesOf(root, 'bridges')), 'give one of them another'),
     ...entriesOf(root, 'schedules').flatMap(schedule => references(schedule, devices)),
   ]
@@ -69,6 +70,28 @@ function listenerAddresses(listeners: unknown): Claim[] {
     if (address === undefined || address.port === 0) return []
     const on = formatAddress(address).replace(/^\w+:\/\//, '')
     return [{ on, keys: isMap(entry) ? ['listeners', index, 'url'] : ['listeners', index] }]
+  })
+}
+
+/** Listeners that other machines reach, and that nobody has said who may use. */
+function strangers(root: Record<string, unknown>): Complaint[] {
+  if (!Array.isArray(root.listeners)) return []
+  return root.listeners.flatMap((entry, index) => {
+    const url = isMap(entry) ? entry.url : entry
+    const address = typeof url === 'string' ? parseAddress(url) : undefined
+    if (address === undefined || !isPublic(address)) return []
+    const access = isMap(entry) && entry.access !== undefined ? entry.access : root.access
+    if (access !== undefined && access !== null && !isMap(access)) return []
+    const rules = isMap(access) ? access : {}
+    if ('password_file' in rules || 'allow_anonymous' in rules) return []
+    if (isMap(entry) && isMap(entry.tls) && ('psk_file' in entry.tls || entry.tls.client_certificates === 'required')) {
+      return []
+    }
+    const keys = isMap(entry) ? ['listeners', index, 'url'] : ['listeners', index]
+    const message =
+      `whoever reaches ${shorten(formatAddress(address))} could connect: add access: { password_file: passwords } ` +
+      '(larder passwd makes it), or access: { allow_anonymous: true } if that is meant'
+    return [{ keys, message, at: 'value' as const }]
   })
 }
 

@@ -1,12 +1,13 @@
 /** The top of `larder.yaml`, and the sections that are only a few numbers. */
 import * as v from 'valibot'
-import { type Address, address } from './addresses.ts'
+import { type AccessEntry, access } from './access.ts'
 import { type BridgeEntry, bridgeList } from './bridges.ts'
 import { type DeviceEntry, deviceList } from './devices.ts'
+import { LISTENER_EXAMPLE, type ListenerEntry, listenerList } from './listeners.ts'
 import { type Checks, scheduleList } from './schedules.ts'
-import type { AccessConfig, LimitsConfig, LogConfig, ScheduleConfig, StoreConfig } from './schema.ts'
+import type { LimitsConfig, LogConfig, ScheduleConfig, StoreConfig } from './schema.ts'
 import { store } from './store.ts'
-import { isMap, list, map } from './structure.ts'
+import { map } from './structure.ts'
 import { levels } from './topics.ts'
 import { choice, duration, flag, type Schema, size, text, whole } from './values.ts'
 
@@ -14,8 +15,8 @@ import { choice, duration, flag, type Schema, size, text, whole } from './values
 export interface Root {
   name: string
   dataDir: string
-  listeners: Address[]
-  access: AccessConfig
+  listeners: ListenerEntry[]
+  access: AccessEntry
   store: StoreConfig
   limits: LimitsConfig
   devices: DeviceEntry[]
@@ -35,7 +36,7 @@ export function rootSchema(checks: Checks): Schema<Root> {
     {
       name: v.optional(levels('Larder'), DEFAULT_NAME),
       data_dir: v.optional(text({ example: './larder-data' }), './larder-data'),
-      listeners: v.optional(list(listener(), { example: LISTENER_EXAMPLE }), [LISTENER_EXAMPLE]),
+      listeners: v.optional(listenerList(), [LISTENER_EXAMPLE]),
       access: v.optional(access(), {}),
       store: v.optional(store(), {}),
       limits: v.optional(limits(), {}),
@@ -45,31 +46,6 @@ export function rootSchema(checks: Checks): Schema<Root> {
       log: v.optional(log(), {}),
     },
     { example: 'name: Larder' },
-  )
-}
-
-const LISTENER_EXAMPLE = 'mqtt://127.0.0.1:1883'
-
-/** An address, by itself or as the `url` of a map. */
-function listener(): Schema<Address> {
-  const url = address({ protocols: ['mqtt', 'ws'], minPort: 0, example: LISTENER_EXAMPLE })
-  const inMap = v.pipe(
-    map({ url }, { example: `url: ${LISTENER_EXAMPLE}` }),
-    v.transform(entry => entry.url),
-  )
-  return v.lazy(input => (isMap(input) ? inMap : url)) as Schema<Address>
-}
-
-function access(): Schema<AccessConfig> {
-  return v.pipe(
-    map(
-      {
-        password_file: v.optional(text({ example: 'passwords' })),
-        allow_anonymous: v.optional(flag(), false),
-      },
-      { example: 'password_file: passwords' },
-    ),
-    v.transform(({ passwordFile, allowAnonymous }) => ({ passwordFile, allowAnonymous })),
   )
 }
 

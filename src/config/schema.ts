@@ -11,6 +11,7 @@ export interface Config {
   /** Absolute path of the folder that the store lives in. */
   dataDir: string
   listeners: ListenerConfig[]
+  /** What stands for all listeners that have no rules of their own. */
   access: AccessConfig
   store: StoreConfig
   limits: LimitsConfig
@@ -21,20 +22,70 @@ export interface Config {
 }
 
 export interface ListenerConfig {
-  protocol: 'mqtt' | 'ws'
-  /** Name or address, an IPv6 address without its brackets. */
+  protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss' | 'unix'
+  /** Name or address, an IPv6 address without its brackets; empty of `unix`. */
   host: string
   /** 0 takes any free one. */
   port: number
-  /** WebSocket only: the path that is answered. Absent, every path is. */
+  /** WebSocket: the path that is answered; absent, every path is. Of `unix`: the absolute path of the socket. */
   path?: string
+  /** Of `mqtts` and `wss`; paths absolute. */
+  tls?: TlsConfig
+  access: AccessConfig
+  /** Connections that it may have; absent, what `limits` lets all together have. */
+  maxConnections?: number
+  /** Bytes of one packet, both ways. */
+  maxPacketSize: number
+  maxQos: 0 | 1 | 2
+  /** MQTT 5: topic aliases that a client may use; absent, the gateway's own choice. */
+  maxTopicAlias?: number
+  /** Protocol levels: 3 (MQTT 3.1), 4 (3.1.1), 5. */
+  versions: (3 | 4 | 5)[]
+  /** Put before every topic of its clients. */
+  mountPoint: string
+  /** Where a client's user name comes from: its CONNECT, or its certificate. */
+  usernameFrom: 'connect' | 'common_name' | 'subject'
+  usernameAsClientId: boolean
+  /** PROXY protocol, version 1 or 2, comes before everything else. */
+  proxyProtocol: boolean
+  /** WebSocket: values of the Origin header that are let in; absent, any. */
+  origins?: string[]
+  /** Of `unix`: mode of the socket. */
+  socketMode: number
+}
+
+/** Files are PEM. */
+export interface TlsConfig {
+  cert?: string
+  key?: string
+  /** Of those who sign clients' certificates. */
+  ca?: string
+  /** The same, all `*.pem`, `*.crt` and hashed names in it. */
+  caFolder?: string
+  crl?: string
+  clientCertificates: 'none' | 'optional' | 'required'
+  minVersion: 'TLSv1.2' | 'TLSv1.3'
+  ciphers?: string
+  ciphersTls13?: string
+  alpn: string[]
+  /** Lines `identity:hexadecimal key`. */
+  pskFile?: string
+  pskHint: string
 }
 
 export interface AccessConfig {
-  /** Absolute path; undefined lets everybody in. */
+  /** Absolute; undefined: there are no passwords. */
   passwordFile: string | undefined
-  /** With a password file: whether a client without a user name may come in. */
+  /** Absolute; in Mosquitto's syntax. Undefined: who is in may do everything. */
+  aclFile: string | undefined
+  /** Whether a client without a user name may come in. */
   allowAnonymous: boolean
+  /** Client identifiers must begin with one of these; empty: any. */
+  clientIdPrefixes: string[]
+  /** Whether a client may come without an identifier and be given one. */
+  allowEmptyClientId: boolean
+  /** Of identifiers that are given. */
+  autoIdPrefix: string
 }
 
 export interface StoreConfig {

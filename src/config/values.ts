@@ -121,7 +121,8 @@ export function flag(): Schema<boolean> {
 export function choice<const T extends string | number>(options: readonly T[]): Schema<T> {
   const shown = options.map(option => (/^[\w-]+$/.test(`${option}`) ? `${option}` : JSON.stringify(option)))
   return value(shown[0]!, input => {
-    const hit = options.find(option => option === input || `${option}` === input)
+    const isScalar = typeof input === 'string' || typeof input === 'number'
+    const hit = isScalar ? options.find(option => `${option}` === `${input}`) : undefined
     if (hit !== undefined) return hit
     const likely = typeof input === 'string' && input !== '' ? likelySpelling(input, options.map(String)) : undefined
     const hint = likely === undefined ? '' : `; did you mean '${likely}'?`

@@ -2,6 +2,7 @@
  * All devices of the gateway, and the schedules that act on them. One device that fails, hangs or talks
  * nonsense never disturbs another: each has its own link (`link.ts`), and none can make `start` or `stop` fail or wait for long.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Part } from '../kernel/lifecycle.ts'
@@ -16,14 +17,15 @@ const START_DEADLINE_MS = 2_000
 
 export class DeviceManager<D extends Device = Device> implements Part {
   readonly name = 'devices'
-  readonly #devices: readonly D[]
+  #devices: readonly D[]
+  #scheduled: readonly Schedule[]
   readonly #openSource: (device: D) => Source
   readonly #broker: DeviceBroker
   readonly #log: Log
   readonly #clock: Clock
   readonly #faults: FaultLog
-  readonly #schedules: Schedules
-  readonly #links: DeviceLink[] = []
+  #schedules: Schedules
+  #links: DeviceLink[] = []
 
   /** `openSource` chooses the driver of a device; when it throws, that device is offline. */
   constructor(options: {
@@ -40,12 +42,8 @@ export class DeviceManager<D extends Device = Device> implements Part {
     this.#log = options.log
     this.#clock = options.clock
     this.#faults = new FaultLog({ log: options.log, clock: options.clock })
-    this.#schedules = new Schedules({
-      schedules: options.schedules,
-      clock: options.clock,
-      run: schedule => this.#run(schedule),
-      onSkipped: schedule => this.#fault(schedule, 'is still busy with its last run; this one is skipped'),
-    })
+    this.#scheduled = options.schedules
+    this.#schedules = this.#planned(options.schedules)
   }
 
   /** Resolves when every device has started, failed to, or taken too long; rejects only when aborted or a schedule is wrong. */
@@ -67,6 +65,36 @@ export class DeviceManager<D extends Device = Device> implements Part {
     this.#schedules.stop()
     await Promise.all(this.#links.splice(0).map(link => link.stop()))
     this.#faults.stop()
+  }
+
+  /**
+   * Takes up another configuration: devices that are as they were go on, the others are stopped or started; so are the
+   * schedules. Devices that the caller added stay. Rejects only when a schedule is wrong.
+   */
+  async apply(devices: readonly D[], schedules: readonly Schedule[], signal: AbortSignal): Promise<void> {
+    const isSame = (device: Device) => devices.some(wanted => isDeepStrictEqual(wanted, device))
+    const gone = this.#links.filter(({ device }) => this.#devices.includes(device as D) && !isSame(device))
+    this.#links = this.#links.filter(link => !gone.includes(link))
+    await Promise.all(gone.map(link => link.stop()))
+    // The objects that run are kept: they are told apart from those that the caller added.
+    this.#devices = devices.map(wanted => this.#devices.find(device => isDeepStrictEqual(device, wanted)) ?? wanted)
+    const fresh = this.#devices.filter(device => !this.#links.some(link => link.device === device))
+    await this.#soon(signal, Promise.all(fresh.map(device => this.add(device, this.#open(device)))))
+    for (const link of this.#links) link.giveUpWaiting()
+    if (isDeepStrictEqual(schedules, this.#scheduled)) return
+    this.#schedules.stop()
+    this.#scheduled = schedules
+    this.#schedules = this.#planned(schedules)
+    await this.#schedules.start(signal)
+  }
+
+  #planned(schedules: readonly Schedule[]): Schedules {
+    return new Schedules({
+      schedules,
+      clock: this.#clock,
+      run: schedule => this.#run(schedule),
+      onSkipped: schedule => this.#fault(schedule, 'is still busy with its last run; this one is skipped'),
+    })
   }
 
   /** Adds a device with a source of the caller's own. Resolves when it has started or is known to be offline. */

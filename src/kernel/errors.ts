@@ -10,6 +10,7 @@ export const ERROR_CODES = {
   LISTEN_IN_USE: 'The address of a listener is in use',
   LISTEN_DENIED: 'The address of a listener may not be used',
   LISTEN_FAILED: 'A listener cannot be opened',
+  CERTIFICATE_INVALID: 'A certificate, a key or another file of TLS cannot be used',
   DATA_DIR_UNUSABLE: 'The data directory cannot be used',
   STORE_LOCKED: 'The store is in use by another process',
   STORE_FAILED: 'The store cannot be opened',

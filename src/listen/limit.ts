@@ -1,26 +1,28 @@
 /**
- * One limit on connections for all listeners together: file descriptors and memory are the process's,
- * not a listener's. Who comes in excess is closed at once, counted, and logged in intervals.
+ * A limit on connections: one for all listeners together, because file descriptors and memory are the process's, and
+ * one of a listener's own where it is given. Who comes in excess is closed at once, counted, and logged in intervals.
  */
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
+import { Throttle } from './throttle.ts'
 
-/** Milliseconds between two log lines about refused connections: a flood must not fill the log (and the card) too. */
+/** Milliseconds between two log lines about refused connections. */
 const LOG_INTERVAL = 60_000
 
 export class ConnectionLimit {
   readonly #max: number
-  readonly #clock: Clock
   readonly #log: Log
+  readonly #setting: string
+  readonly #throttle: Throttle
   #open = 0
   #refused = 0
-  #refusedAtLog = 0
-  #loggedAt = Number.NEGATIVE_INFINITY
 
-  constructor(deps: { max: number; clock: Clock; log: Log }) {
+  /** `setting` is named in the log as what allows so many. */
+  constructor(deps: { max: number; clock: Clock; log: Log; setting?: string }) {
     this.#max = deps.max
-    this.#clock = deps.clock
     this.#log = deps.log
+    this.#setting = deps.setting ?? 'limits.max_connections'
+    this.#throttle = new Throttle({ clock: deps.clock, interval: LOG_INTERVAL })
   }
 
   /** Connections that entered and did not leave yet. */
@@ -40,23 +42,13 @@ export class ConnectionLimit {
       return true
     }
     this.#refused++
-    this.#report()
+    this.#throttle.note(refused =>
+      this.#log.warn({ refused, max: this.#max }, `connections refused: as many are open as ${this.#setting} allows`),
+    )
     return false
   }
 
   leave(): void {
     this.#open--
-  }
-
-  #report(): void {
-    const now = this.#clock.monotonic()
-    if (now - this.#loggedAt < LOG_INTERVAL) return
-    this.#loggedAt = now
-    const refused = this.#refused - this.#refusedAtLog
-    this.#refusedAtLog = this.#refused
-    this.#log.warn(
-      { refused, max: this.#max },
-      'connections refused: as many are open as limits.max_connections allows',
-    )
   }
 }

@@ -10,7 +10,7 @@ export async function openListener(
   settings: WebSocketListenerDependencies['settings'],
   deps: ListenerDependencies,
 ): Promise<Listener> {
-  if (settings.protocol === 'mqtt') return new TcpListener({ ...deps, settings })
+  if (settings.protocol !== 'ws' && settings.protocol !== 'wss') return new TcpListener({ ...deps, settings })
   const { WebSocketListener } = await import('./ws.ts')
   return new WebSocketListener({ ...deps, settings })
 }

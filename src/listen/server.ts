@@ -1,17 +1,21 @@
 /**
- * What TCP and WebSocket listeners have in common: opening a server with faults that an owner
- * understands, counting its sockets against the limit, and closing it within a bound.
+ * What all listeners have in common: opening a server with faults that an owner understands, counting its sockets
+ * against the limits, and closing it within a bound.
  *
  * A socket that came in is tracked until it is closed, whatever becomes of it above. `close` first waits
  * for the sockets to go by themselves, because sessions that were told to end are still flushing; what is
  * left after the grace is destroyed.
  */
-import type { AddressInfo, Server, Socket } from 'node:net'
+import { chmod } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Clock, Timer } from '../kernel/clock.ts'
-import { LarderError, reasonOf, systemCodeOf } from '../kernel/errors.ts'
+import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
-import type { ConnectionLimit } from './limit.ts'
+import { listenFault, urlOf } from './fault.ts'
+import { ConnectionLimit } from './limit.ts'
 import type { ListenerSettings } from './ports.ts'
+import { Throttle } from './throttle.ts'
+import { clearStaleSocket } from './unix.ts'
 
 /** Milliseconds that sockets get to flush and close by themselves when the listener stops. */
 const CLOSE_GRACE = 1_000
@@ -19,9 +23,11 @@ const CLOSE_GRACE = 1_000
 const TCP_KEEPALIVE_DELAY = 60_000
 /** Milliseconds between two log lines about faults while accepting (`EMFILE` comes in floods). */
 const FAULT_LOG_INTERVAL = 60_000
+/** Mode of a Unix socket when none is given: its owner and group may connect. */
+const SOCKET_MODE = 0o660
 
-/** Options for `net.createServer` and `http.createServer`: small packets leave at once, dead peers are found. */
-export const SOCKET_OPTIONS = {
+/** Small packets leave at once, dead peers are found. */
+const SOCKET_OPTIONS = {
   noDelay: true,
   keepAlive: true,
   keepAliveInitialDelay: TCP_KEEPALIVE_DELAY,
@@ -30,6 +36,7 @@ export const SOCKET_OPTIONS = {
 
 export interface ServerDependencies {
   readonly settings: ListenerSettings
+  /** Of all listeners together. */
   readonly limit: ConnectionLimit
   readonly clock: Clock
   readonly log: Log
@@ -37,14 +44,21 @@ export interface ServerDependencies {
 
 export class SocketServer {
   readonly #deps: ServerDependencies
+  readonly #limits: readonly ConnectionLimit[]
   readonly #sockets = new Set<Socket>()
+  readonly #faults: Throttle
   #server: Server | undefined
   #address: string | undefined
-  #faultLoggedAt = Number.NEGATIVE_INFINITY
   #onEmpty: (() => void) | undefined
 
   constructor(deps: ServerDependencies) {
+    const { settings, clock, limit } = deps
+    const { maxConnections: max } = settings
+    const log = deps.log.child({ listener: urlOf(settings, settings.port) })
     this.#deps = deps
+    this.#limits =
+      max === undefined ? [limit] : [new ConnectionLimit({ max, clock, log, setting: 'its max_connections' }), limit]
+    this.#faults = new Throttle({ clock, interval: FAULT_LOG_INTERVAL })
   }
 
   /** URL with the real port. Throws before `open` has resolved. */
@@ -53,23 +67,35 @@ export class SocketServer {
     return this.#address
   }
 
-  /** Listens. Rejects with a `LarderError` LISTEN_*, or with the reason of `signal`, leaving nothing open. */
-  async open(server: Server, signal: AbortSignal): Promise<void> {
+  /**
+   * Listens; `onSocket` gets every socket that is not in excess. Rejects with a `LarderError` LISTEN_*, or with the
+   * reason of `signal`, leaving nothing open.
+   */
+  async open(onSocket: (socket: Socket) => void, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     const { settings } = this.#deps
-    // First in line: a socket in excess is destroyed before anything else sees it.
-    server.prependListener('connection', socket => this.#track(socket))
+    const server = createServer(SOCKET_OPTIONS, socket => {
+      if (this.#track(socket)) onSocket(socket)
+    })
     try {
+      if (settings.protocol === 'unix') await clearStaleSocket(settings.path ?? '')
       await listening(server, settings, signal)
+      // A Unix socket's address is its path. Clients may come from now on.
+      const bound = server.address() as AddressInfo | string
+      this.#address = urlOf(settings, typeof bound === 'string' ? 0 : bound.port)
+      if (settings.protocol === 'unix') await chmod(settings.path ?? '', settings.socketMode ?? SOCKET_MODE)
     } catch (error) {
       // A name may still be resolving: then `close` comes too early and must come again.
       server.once('listening', () => server.close())
       server.close()
       throw signal.aborted ? signal.reason : listenFault(error, settings)
     }
-    server.on('error', error => this.#onFault(error))
+    server.on('error', error =>
+      this.#faults.note(() =>
+        this.#deps.log.error({ listener: this.#address, reason: reasonOf(error) }, 'listener fault'),
+      ),
+    )
     this.#server = server
-    this.#address = urlOf(settings, (server.address() as AddressInfo).port)
   }
 
   stopAccepting(): void {
@@ -91,26 +117,26 @@ export class SocketServer {
     grace?.cancel()
   }
 
-  #track(socket: Socket): void {
+  #track(socket: Socket): boolean {
     // A reset by the peer is how connections end; whoever reads the stream sees 'close'.
     socket.on('error', () => {})
-    if (!this.#deps.limit.enter()) {
+    const entered: ConnectionLimit[] = []
+    for (const limit of this.#limits) {
+      if (limit.enter()) {
+        entered.push(limit)
+        continue
+      }
+      for (const each of entered) each.leave()
       socket.destroy()
-      return
+      return false
     }
     this.#sockets.add(socket)
     socket.once('close', () => {
       this.#sockets.delete(socket)
-      this.#deps.limit.leave()
+      for (const limit of entered) limit.leave()
       if (this.#sockets.size === 0) this.#onEmpty?.()
     })
-  }
-
-  #onFault(error: Error): void {
-    const now = this.#deps.clock.monotonic()
-    if (now - this.#faultLoggedAt < FAULT_LOG_INTERVAL) return
-    this.#faultLoggedAt = now
-    this.#deps.log.error({ listener: this.#address, reason: reasonOf(error) }, 'listener fault')
+    return true
   }
 }
 
@@ -118,60 +144,25 @@ export class SocketServer {
 export function peerOf(socket: Socket): { remoteAddress: string; remotePort: number } | undefined {
   const { remoteAddress, remotePort } = socket
   if (socket.destroyed || remoteAddress === undefined || remotePort === undefined) return undefined
-  return { remoteAddress: remoteAddress.replace(/^::ffff:(?=\d+\.)/, ''), remotePort }
+  return { remoteAddress: plainAddress(remoteAddress), remotePort }
 }
 
-function urlOf(settings: ListenerSettings, port: number): string {
-  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host
-  const path = settings.protocol === 'ws' ? (settings.path ?? '') : ''
-  return `${settings.protocol}://${host}:${port}${path}`
+/** IPv4 as IPv4, also when it is written as an IPv6 address. */
+export function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, '')
 }
 
 async function listening(server: Server, settings: ListenerSettings, signal: AbortSignal): Promise<void> {
+  const { protocol, host, port, path } = settings
   let onAbort: (() => void) | undefined
   try {
     await new Promise<void>((resolve, reject) => {
       onAbort = () => reject(signal.reason)
       signal.addEventListener('abort', onAbort)
       server.once('listening', resolve).on('error', reject)
-      server.listen({ host: settings.host, port: settings.port })
+      server.listen(protocol === 'unix' ? { path } : { host, port })
     })
   } finally {
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
-  }
-}
-
-/** What a failed `listen` means to the owner, by the system's code. */
-export function listenFault(error: unknown, settings: ListenerSettings): LarderError {
-  const { host, port } = settings
-  const place = urlOf(settings, port)
-  switch (systemCodeOf(error)) {
-    case 'EADDRINUSE':
-      return new LarderError('LISTEN_IN_USE', `${place}: another program already listens on ${host} port ${port}.`, {
-        hint: 'Stop that program (often mosquitto, or a second Larder), or choose another port under "listeners".',
-        cause: error,
-      })
-    case 'EACCES':
-      return new LarderError(
-        'LISTEN_DENIED',
-        `${place}: the system does not allow listening on ${host} port ${port}.`,
-        {
-          hint: 'Choose a port from 1024 up under "listeners", or give the process the right CAP_NET_BIND_SERVICE.',
-          cause: error,
-        },
-      )
-    case 'EADDRNOTAVAIL':
-      return new LarderError('LISTEN_FAILED', `${place}: ${host} is not an address of this machine.`, {
-        hint: 'Use one that "ip address" shows, 127.0.0.1 for this machine alone, or 0.0.0.0 for all networks.',
-        cause: error,
-      })
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return new LarderError('LISTEN_FAILED', `${place}: the name ${host} cannot be resolved.`, {
-        hint: 'Write an address of this machine under "listeners" instead of a name.',
-        cause: error,
-      })
-    default:
-      return new LarderError('LISTEN_FAILED', `${place}: ${reasonOf(error)}.`, { cause: error })
   }
 }

@@ -1,7 +1,8 @@
-/** MQTT over plain TCP (MQTT 3.1.1 §4.2). The stream that the handler gets is the socket itself. */
-import { createServer } from 'node:net'
-import type { ConnectionHandler, Listener } from './ports.ts'
-import { peerOf, type ServerDependencies, SOCKET_OPTIONS, SocketServer } from './server.ts'
+/** MQTT straight on a connection: TCP (MQTT 3.1.1 §4.2), TLS on TCP, a Unix socket. The handler gets the socket itself. */
+import { Entrance } from './entrance.ts'
+import { urlOf } from './fault.ts'
+import type { ConnectionHandler, Listener, ListenerTls } from './ports.ts'
+import type { ServerDependencies } from './server.ts'
 
 export interface TcpListenerDependencies extends ServerDependencies {
   readonly onConnection: ConnectionHandler
@@ -9,34 +10,36 @@ export interface TcpListenerDependencies extends ServerDependencies {
 
 export class TcpListener implements Listener {
   readonly name: string
-  readonly #server: SocketServer
+  readonly #entrance: Entrance
   readonly #onConnection: ConnectionHandler
 
   constructor(deps: TcpListenerDependencies) {
-    this.name = `listener ${deps.settings.protocol}://${deps.settings.host}:${deps.settings.port}`
-    this.#server = new SocketServer(deps)
+    this.name = `listener ${urlOf(deps.settings, deps.settings.port)}`
+    this.#entrance = new Entrance(deps)
     this.#onConnection = deps.onConnection
   }
 
-  /** Rejects with a `LarderError` LISTEN_IN_USE, LISTEN_DENIED or LISTEN_FAILED. */
+  /** Rejects with a `LarderError` LISTEN_IN_USE, LISTEN_DENIED, LISTEN_FAILED or CERTIFICATE_INVALID. */
   async start(signal: AbortSignal): Promise<void> {
-    const server = createServer(SOCKET_OPTIONS, socket => {
-      const peer = peerOf(socket)
-      if (peer === undefined) return
-      this.#onConnection(socket, { protocol: 'mqtt', listener: this.address(), ...peer })
-    })
-    await this.#server.open(server, signal)
+    await this.#entrance.open(({ stream, details, stay }) => {
+      stay?.leave()
+      this.#onConnection(stream, details)
+    }, signal)
+  }
+
+  get tls(): ListenerTls | undefined {
+    return this.#entrance.tls
   }
 
   address(): string {
-    return this.#server.address
+    return this.#entrance.address
   }
 
   stopAccepting(): void {
-    this.#server.stopAccepting()
+    this.#entrance.stopAccepting()
   }
 
   async stop(): Promise<void> {
-    await this.#server.close()
+    await this.#entrance.close()
   }
 }

@@ -1,13 +1,16 @@
 /**
- * MQTT over WebSocket (MQTT 3.1.1 §6). An HTTP server that does nothing but upgrade: another path is
- * answered 404, a client that does not offer an MQTT subprotocol 400, a plain request 426.
+ * MQTT over WebSocket (MQTT 3.1.1 §6), with or without TLS. An HTTP server that does nothing but upgrade: another path is
+ * answered 404, a page of an origin that is not let in 403, a client that does not offer an MQTT subprotocol 400, a
+ * plain request 426, a request that does not end 408. It never listens itself: it is given the connections that came
+ * through the entrance.
  */
-import { createServer, type IncomingMessage, STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
-import type { ConnectionHandler, Listener } from './ports.ts'
-import { peerOf, type ServerDependencies, SOCKET_OPTIONS, SocketServer } from './server.ts'
+import { type Arrival, Entrance } from './entrance.ts'
+import { urlOf } from './fault.ts'
+import type { ConnectionHandler, Listener, ListenerTls } from './ports.ts'
+import type { ServerDependencies } from './server.ts'
 import { WebSocketStream } from './ws-stream.ts'
 
 /** Subprotocols in our order of preference: [MQTT-6.0.0-4], and the name that MQTT 3.1 clients use. */
@@ -16,10 +19,6 @@ const SUBPROTOCOLS = ['mqtt', 'mqttv3.1']
 const MIN_MESSAGE_BYTES = 1024 * 1024
 /** Bytes of small packets that may share a message with one of the largest. */
 const MESSAGE_ROOM = 64 * 1024
-/** Milliseconds for a complete upgrade request; after the upgrade the session has its own limit. */
-const REQUEST_TIMEOUT = 10_000
-/** Milliseconds between two looks for requests that are overdue. */
-const REQUEST_CHECK_INTERVAL = 1_000
 /** Milliseconds for the closing handshake (RFC 6455 §7.1.1) before the socket is destroyed. An object, because the types of `ws` do not have it yet. */
 const CLOSE_TIMEOUT = { closeTimeout: 2_000 }
 /** Bytes of an upgrade request's head. Node's own default, named because it is our limit on strangers. */
@@ -36,16 +35,44 @@ export interface WebSocketListenerDependencies extends ServerDependencies {
 export class WebSocketListener implements Listener {
   readonly name: string
   readonly #deps: WebSocketListenerDependencies
-  readonly #server: SocketServer
+  readonly #entrance: Entrance
+  /** Who is on a connection that is not upgraded yet. */
+  readonly #arrivals = new WeakMap<Duplex, Arrival>()
 
   constructor(deps: WebSocketListenerDependencies) {
-    this.name = `listener ${deps.settings.protocol}://${deps.settings.host}:${deps.settings.port}`
+    this.name = `listener ${urlOf(deps.settings, deps.settings.port)}`
     this.#deps = deps
-    this.#server = new SocketServer(deps)
+    this.#entrance = new Entrance(deps)
   }
 
-  /** Rejects with a `LarderError` LISTEN_IN_USE, LISTEN_DENIED or LISTEN_FAILED. */
+  /** Rejects with a `LarderError` LISTEN_IN_USE, LISTEN_DENIED, LISTEN_FAILED or CERTIFICATE_INVALID. */
   async start(signal: AbortSignal): Promise<void> {
+    const http = this.#createServer()
+    await this.#entrance.open(arrival => {
+      const { stream, stay } = arrival
+      this.#arrivals.set(stream, arrival)
+      if (stay !== undefined) stay.onLate = () => refuse(stream, 408, 'The request did not end in time.')
+      http.emit('connection', stream)
+    }, signal)
+  }
+
+  get tls(): ListenerTls | undefined {
+    return this.#entrance.tls
+  }
+
+  address(): string {
+    return this.#entrance.address
+  }
+
+  stopAccepting(): void {
+    this.#entrance.stopAccepting()
+  }
+
+  async stop(): Promise<void> {
+    await this.#entrance.close()
+  }
+
+  #createServer(): Server {
     const sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -54,13 +81,7 @@ export class WebSocketListener implements Listener {
       ...CLOSE_TIMEOUT,
       handleProtocols: offered => SUBPROTOCOLS.find(name => offered.has(name)) ?? false,
     })
-    const http = createServer({
-      ...SOCKET_OPTIONS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: REQUEST_TIMEOUT,
-      requestTimeout: REQUEST_TIMEOUT,
-      connectionsCheckingInterval: REQUEST_CHECK_INTERVAL,
-    })
+    const http = createServer({ maxHeaderSize: MAX_HEADER_BYTES })
     http.on('request', (request, response) => {
       if (this.#answersPath(request)) {
         response.writeHead(426, { Connection: 'Upgrade, close', Upgrade: 'websocket', 'Content-Type': 'text/plain' })
@@ -70,35 +91,32 @@ export class WebSocketListener implements Listener {
         response.end(`${NOTHING_HERE}\n`)
       }
     })
-    http.on('upgrade', (request, socket: Socket, head) => {
-      if (!this.#answersPath(request)) return refuse(socket, 404, NOTHING_HERE)
-      if (!offersMqtt(request)) return refuse(socket, 400, 'Offer the WebSocket subprotocol "mqtt".') // [MQTT-6.0.0-3]
-      const peer = peerOf(socket)
-      if (peer === undefined) return
-      sockets.handleUpgrade(request, socket, head, ws => {
-        const stream = new WebSocketStream(ws)
-        stream.on('error', () => {})
-        this.#deps.onConnection(stream, { protocol: 'ws', listener: this.address(), ...peer })
+    http.on('upgrade', (request, stream, head) => {
+      const arrival = this.#arrivals.get(stream)
+      if (arrival === undefined) return stream.destroy()
+      if (!this.#answersPath(request)) return refuse(stream, 404, NOTHING_HERE)
+      if (!this.#letsIn(request)) return refuse(stream, 403, 'Pages of this origin are not let in.')
+      if (!offersMqtt(request)) return refuse(stream, 400, 'Offer the WebSocket subprotocol "mqtt".') // [MQTT-6.0.0-3]
+      sockets.handleUpgrade(request, stream, head, ws => {
+        arrival.stay?.leave()
+        const webSocket = new WebSocketStream(ws)
+        webSocket.on('error', () => {})
+        this.#deps.onConnection(webSocket, arrival.details)
       })
     })
-    await this.#server.open(http, signal)
-  }
-
-  address(): string {
-    return this.#server.address
-  }
-
-  stopAccepting(): void {
-    this.#server.stopAccepting()
-  }
-
-  async stop(): Promise<void> {
-    await this.#server.close()
+    return http
   }
 
   #answersPath(request: IncomingMessage): boolean {
     const { path } = this.#deps.settings
     return path === undefined || path === request.url?.split('?', 1)[0]
+  }
+
+  /** A browser always sends where its page comes from; who is no browser sends none, and could send any. */
+  #letsIn(request: IncomingMessage): boolean {
+    const { origins } = this.#deps.settings
+    const { origin } = request.headers
+    return origins === undefined || origin === undefined || origins.includes(origin)
   }
 }
 
@@ -107,12 +125,12 @@ function offersMqtt(request: IncomingMessage): boolean {
   return SUBPROTOCOLS.some(name => offered.includes(name))
 }
 
-function refuse(socket: Duplex, status: 400 | 404, reason: string): void {
+function refuse(stream: Duplex, status: 400 | 403 | 404 | 408, reason: string): void {
   const body = `${reason}\n`
-  socket.end(
+  stream.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     // An HTTP server's sockets stay half open for ever if the peer likes.
-    () => socket.destroy(),
+    () => stream.destroy(),
   )
 }

@@ -24,6 +24,8 @@ export interface RawClientOptions {
   /** Seconds; 0 (none) unless told otherwise. */
   keepalive?: number
   will?: { topic: string; payload: string; qos?: QoS; retain?: boolean }
+  username?: string
+  password?: string
   /** False: PUBLISH and PUBREL are not answered; see `acknowledge`. */
   acknowledging?: boolean
   /** 4 (MQTT 3.1.1) unless told otherwise. In 5, a session that is not clean does not expire. */
@@ -114,7 +116,7 @@ export class RawClient {
 
   /** Sends CONNECT and gives the CONNACK. */
   async handshake(options: Omit<RawClientOptions, 'port'>): Promise<IConnackPacket> {
-    const { will } = options
+    const { will, username, password } = options
     const connect: IConnectPacket = {
       cmd: 'connect',
       protocolId: 'MQTT',
@@ -125,6 +127,8 @@ export class RawClient {
       ...(this.#protocolVersion === 5 && options.clean === false
         ? { properties: { sessionExpiryInterval: NO_EXPIRY } }
         : {}),
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password: Buffer.from(password) }),
       ...(will === undefined ? {} : { will: { qos: 0, retain: false, ...will } }),
     }
     this.send(connect)
@@ -135,10 +139,14 @@ export class RawClient {
     return this.#open
   }
 
+  /** The CONNACK, once it has come. */
+  get connack(): IConnackPacket | undefined {
+    return this.others.find(packet => packet.cmd === 'connack') as IConnackPacket | undefined
+  }
+
   /** Session Present flag of the CONNACK. */
   get sessionPresent(): boolean {
-    const connack = this.others.find(packet => packet.cmd === 'connack') as IConnackPacket | undefined
-    return connack?.sessionPresent === true
+    return this.connack?.sessionPresent === true
   }
 
   get payloads(): string[] {

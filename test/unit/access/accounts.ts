@@ -1,4 +1,5 @@
 /** A password file with SCRAM users, and conversations with it. */
+import { requireArgon2 } from '../../../src/access/argon2.ts'
 import { type Credentials, readPasswordFile, scramEntry } from '../../../src/access/credentials.ts'
 import type { Conversation, Step } from '../../../src/access/ports.ts'
 import type { ScramCost } from '../../../src/access/scram-keys.ts'
@@ -24,4 +25,15 @@ export async function converse(client: ScramClient, conversation: Conversation |
   const step = await conversation.step(client.first())
   if (step.kind !== 'continue') return step
   return conversation.step(client.final(step.data))
+}
+
+/** True when argon2id can be computed here. Otherwise says once which tests are left out, and how to get them back. */
+export async function hasArgon2(): Promise<boolean> {
+  try {
+    await requireArgon2()
+    return true
+  } catch {
+    process.stderr.write('skipped: tests that need @node-rs/argon2, because it is not installed (npm install)\n')
+    return false
+  }
 }

@@ -26,9 +26,13 @@ class Gateway {
   stop = async () => {
     this.stops++
   }
+  reload = async (config: Config): Promise<string[]> => {
+    this.config = config
+    return []
+  }
   run: RunGateway = async config => {
     this.config = config
-    return { addresses: this.addresses, stop: () => this.stop() }
+    return { addresses: this.addresses, stop: () => this.stop(), reload: config => this.reload(config) }
   }
 }
 
@@ -175,15 +179,55 @@ test('a stop that fails is told', async () => {
   expect(here.err).toEqual(['larder: STORE_FAILED: The last messages could not be written.'])
 })
 
-test('SIGHUP does not end it', async () => {
+test('SIGHUP reads the file again; with faults in it nothing changes', async () => {
+  const file = join(cwd, 'larder.yaml')
+  writeFileSync(file, 'name: Before')
   const gateway = new Gateway()
   const here = terminal(gateway)
   const ready = here.line('larder: ready')
   const status = here.run()
   await ready
+  writeFileSync(file, 'nmae: After')
+  const refused = here.line('larder: not reloaded')
   here.signals.emit('SIGHUP')
-  expect(here.err).toEqual([expect.stringContaining('cannot reload yet')])
+  await refused
+  expect(here.err).toEqual([
+    "larder.yaml:1:1: nmae: unknown key; did you mean 'name'?",
+    'larder: not reloaded: the configuration has faults, and the one in force goes on',
+  ])
+  expect(gateway.config?.name).toBe('Before')
+
+  writeFileSync(file, 'name: After')
+  const done = here.line('larder: reloaded')
+  here.signals.emit('SIGHUP')
+  await done
+  expect(gateway.config?.name).toBe('After')
   expect(gateway.stops).toBe(0)
+  here.signals.emit('SIGTERM')
+  expect(await status).toBe(0)
+})
+
+test('SIGHUP: what the gateway cannot take up is said, and so is what needs a restart', async () => {
+  const gateway = new Gateway()
+  const here = terminal(gateway)
+  const ready = here.line('larder: ready')
+  const status = here.run()
+  await ready
+  gateway.reload = async () => {
+    throw new LarderError('CONFIG_INVALID', 'passwords:3: wrong')
+  }
+  const refused = here.line('larder: not reloaded')
+  here.signals.emit('SIGHUP')
+  await refused
+  expect(here.err).toEqual([
+    'larder: CONFIG_INVALID: passwords:3: wrong',
+    'larder: not reloaded: the configuration in force goes on',
+  ])
+  gateway.reload = async () => ['dataDir']
+  const said = here.line('larder: dataDir')
+  here.signals.emit('SIGHUP')
+  await said
+  expect(here.err.at(-1)).toBe('larder: dataDir: a change counts from the next start')
   here.signals.emit('SIGTERM')
   expect(await status).toBe(0)
 })

@@ -4,11 +4,32 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { configOf, load } from './loading.ts'
 
+const ACCESS = {
+  passwordFile: undefined,
+  aclFile: undefined,
+  allowAnonymous: true,
+  clientIdPrefixes: [],
+  allowEmptyClientId: true,
+  autoIdPrefix: 'larder-',
+}
+/** A listener about which nothing more is said. */
+const AS_FOR_ALL = {
+  access: ACCESS,
+  maxPacketSize: 2_097_152,
+  maxQos: 2,
+  versions: [3, 4, 5],
+  mountPoint: '',
+  usernameFrom: 'connect',
+  usernameAsClientId: false,
+  proxyProtocol: false,
+  socketMode: 0o660,
+}
+
 const DEFAULTS = {
   name: 'Larder',
   dataDir: '/home/owner/larder-data',
-  listeners: [{ protocol: 'mqtt', host: '127.0.0.1', port: 1883 }],
-  access: { passwordFile: undefined, allowAnonymous: false },
+  listeners: [{ protocol: 'mqtt', host: '127.0.0.1', port: 1883, ...AS_FOR_ALL }],
+  access: ACCESS,
   store: {
     engine: 'level',
     durability: 0,
@@ -233,13 +254,50 @@ bridges:
 })
 
 test('listeners are written as an address or a map', () => {
-  const text = 'listeners: [mqtt://localhost, "ws://0.0.0.0", {url: "ws://[::]:0/mqtt"}, MQTT://host-1.lan:1]'
+  const text = `
+access: { allow_anonymous: true }
+listeners: [mqtt://localhost, "ws://0.0.0.0", {url: "ws://[::]:0/mqtt"}, MQTT://host-1.lan:1, unix://run/mqtt.sock]`
   expect(configOf(text).listeners).toStrictEqual([
-    { protocol: 'mqtt', host: 'localhost', port: 1883 },
-    { protocol: 'ws', host: '0.0.0.0', port: 8083 },
-    { protocol: 'ws', host: '::', port: 0, path: '/mqtt' },
-    { protocol: 'mqtt', host: 'host-1.lan', port: 1 },
+    { protocol: 'mqtt', host: 'localhost', port: 1883, ...AS_FOR_ALL },
+    { protocol: 'ws', host: '0.0.0.0', port: 8083, ...AS_FOR_ALL },
+    { protocol: 'ws', host: '::', port: 0, path: '/mqtt', ...AS_FOR_ALL },
+    { protocol: 'mqtt', host: 'host-1.lan', port: 1, ...AS_FOR_ALL },
+    { protocol: 'unix', host: '', port: 0, path: '/home/owner/run/mqtt.sock', ...AS_FOR_ALL },
   ])
+})
+
+test('a listener has rules of its own, or those for all', () => {
+  const text = `
+access: { password_file: passwords }
+listeners:
+  - mqtt://127.0.0.1
+  - url: mqtts://0.0.0.0
+    tls: { cert: tls/cert.pem, key: /etc/key.pem, ca: ca.pem, client_certificates: required }
+    username_from: common_name
+    versions: [3.1.1, "5"]
+    max_packet_size: 64KiB
+    access: { allow_anonymous: true, acl_file: acl }`
+  const [inside, outside] = configOf(text).listeners
+  expect(inside).toMatchObject({ access: { passwordFile: '/home/owner/passwords', allowAnonymous: false } })
+  expect(outside).toStrictEqual({
+    ...AS_FOR_ALL,
+    protocol: 'mqtts',
+    host: '0.0.0.0',
+    port: 8883,
+    tls: {
+      cert: '/home/owner/tls/cert.pem',
+      key: '/etc/key.pem',
+      ca: '/home/owner/ca.pem',
+      clientCertificates: 'required',
+      minVersion: 'TLSv1.2',
+      alpn: [],
+      pskHint: 'larder',
+    },
+    usernameFrom: 'common_name',
+    versions: [4, 5],
+    maxPacketSize: 65_536,
+    access: { ...ACCESS, aclFile: '/home/owner/acl' },
+  })
 })
 
 test('anchors and merge keys: what stands in the map itself wins', () => {

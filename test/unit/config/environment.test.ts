@@ -85,12 +85,15 @@ test('variables take the place of what the file says', () => {
     LARDER_LOG_LEVEL: 'debug',
     LARDER_LOG_FORMAT: 'json',
     LARDER_LISTENERS: 'mqtt://0.0.0.0, ws://[::1]:9001/mqtt',
+    LARDER_PASSWORD_FILE: 'passwords',
+    LARDER_ALLOW_ANONYMOUS: 'true',
   }
   const text = 'name: File\ndata_dir: /var/larder\nlog: { level: error }\nlisteners: [mqtts://never]'
   expect(configOf(text, env)).toMatchObject({
     name: 'Attic',
     dataDir: '/home/owner/store',
     log: { level: 'debug', format: 'json' },
+    access: { passwordFile: '/home/owner/passwords', allowAnonymous: true },
     listeners: [
       { protocol: 'mqtt', host: '0.0.0.0', port: 1883 },
       { protocol: 'ws', host: '::1', port: 9001, path: '/mqtt' },
@@ -99,10 +102,10 @@ test('variables take the place of what the file says', () => {
 })
 
 test('a fault in a variable names it, and where in it, behind those of the file', () => {
-  const env = { LARDER_LOG_LEVEL: 'chatty', LARDER_LISTENERS: 'mqtt://a, http://b', LARDER_NAME: '' }
+  const env = { LARDER_LOG_LEVEL: 'chatty', LARDER_LISTENERS: 'mqtt://[::1], http://b', LARDER_NAME: '' }
   expect(faultsOf('nmae: x\nlog:\n', env)).toEqual([
     "1:1: nmae: unknown key; did you mean 'name'?",
-    'LARDER_LISTENERS:1:11: listeners[1]: http:// is not known; use mqtt:// or ws://',
+    'LARDER_LISTENERS:1:15: listeners[1]: http:// is not known; use mqtt://, mqtts://, ws://, wss:// or unix://',
     "LARDER_LOG_LEVEL:1:1: log.level: must be debug, info, warn or error; found the text 'chatty'",
   ])
 })

@@ -162,16 +162,55 @@ test.each<[what: string, text: string, fault: string]>([
     "listeners[0]: must be an address, such as mqtt://127.0.0.1:1883; found the text '127.0.0.1:1883'",
   ],
   [
-    'a protocol that is not there yet',
+    'TLS without a certificate',
     'listeners: [»mqtts://127.0.0.1]',
-    'listeners[0]: mqtts:// is not there yet; use mqtt:// or ws://',
+    'listeners[0]: needs a certificate: write it as - { url: mqtts://…, tls: { cert: fullchain.pem, key: privkey.pem } }',
   ],
   [
-    'a socket file',
-    'listeners: [»"unix:///run/larder.sock"]',
-    'listeners[0]: unix:// is not there yet; use mqtt:// or ws://',
+    'TLS without a certificate, in a map',
+    'listeners:\n  - »url: wss://127.0.0.1',
+    'listeners[0].tls: is required for wss://, such as tls: { cert: fullchain.pem, key: privkey.pem }',
   ],
-  ['an unknown protocol', 'listeners: [»amqp://127.0.0.1]', 'listeners[0]: amqp:// is not known; use mqtt:// or ws://'],
+  [
+    'a certificate without its key',
+    'listeners:\n  - { url: "mqtts://127.0.0.1", tls: { cert: »a.pem } }',
+    'listeners[0].tls.cert: cert and key belong together',
+  ],
+  [
+    'a certificate for plain TCP',
+    'listeners:\n  - { url: "mqtt://127.0.0.1", tls: »{ cert: a.pem, key: b.pem } }',
+    'listeners[0].tls: is only for mqtts:// and wss://, and this is mqtt://',
+  ],
+  [
+    'certificates of clients without those who sign them',
+    'listeners:\n  - { url: "mqtts://127.0.0.1", tls: { cert: a, key: b, client_certificates: »required } }',
+    'listeners[0].tls.client_certificates: needs ca or ca_folder: those who sign the certificates of clients',
+  ],
+  [
+    'user names from certificates that nobody has',
+    'listeners:\n  - { url: "mqtt://127.0.0.1", username_from: »common_name }',
+    'listeners[0].username_from: needs client certificates, which only mqtts:// and wss:// have',
+  ],
+  [
+    'a listener for everybody',
+    'listeners: [»"mqtt://0.0.0.0:1883"]',
+    'listeners[0]: whoever reaches mqtt://0.0.0.0:1883 could connect: add access: { password_file: passwords } (larder passwd makes it), or access: { allow_anonymous: true } if that is meant',
+  ],
+  [
+    'a listener for everybody beside one with rules',
+    'listeners:\n  - { url: "mqtt://10.0.0.1", access: { allow_anonymous: true } }\n  - { url: »"mqtt://10.0.0.2" }',
+    'listeners[1].url: whoever reaches mqtt://10.0.0.2:1883 could connect: add access: { password_file: passwords } (larder passwd makes it), or access: { allow_anonymous: true } if that is meant',
+  ],
+  [
+    'a socket without a path',
+    'listeners: [»"unix://"]',
+    'listeners[0]: needs the path of a socket, such as unix:///run/larder/mqtt.sock',
+  ],
+  [
+    'an unknown protocol',
+    'listeners: [»amqp://127.0.0.1]',
+    'listeners[0]: amqp:// is not known; use mqtt://, mqtts://, ws://, wss:// or unix://',
+  ],
   [
     'a port out of range',
     'listeners: [»"mqtt://127.0.0.1:65536"]',
@@ -199,7 +238,7 @@ test.each<[what: string, text: string, fault: string]>([
   ],
   [
     'one address twice',
-    'listeners: ["mqtt://0.0.0.0:1883", {url: »"ws://0.0.0.0:1883"}]',
+    'access: {allow_anonymous: true}\nlisteners: ["mqtt://0.0.0.0:1883", {url: »"ws://0.0.0.0:1883"}]',
     'listeners[1].url: the address 0.0.0.0:1883 is taken already, by listeners[0]: give one of them another port',
   ],
   // Devices
@@ -353,7 +392,11 @@ test.each<[what: string, text: string, fault: string]>([
     'bridges[0].url: is required, such as url: mqtt://broker.example.org:1883',
   ],
   ['port 0', bridge(`url: »"mqtt://x:0", ${OUT}`), 'bridges[0].url: the port must be between 1 and 65535; found 0'],
-  ['a bridge over WebSocket', bridge(`url: »"ws://x", ${OUT}`), 'bridges[0].url: ws:// is not there yet; use mqtt://'],
+  [
+    'a bridge over WebSocket',
+    bridge(`url: »"ws://x", ${OUT}`),
+    'bridges[0].url: ws:// cannot be used here; use mqtt://',
+  ],
   [
     'a password in the address',
     bridge(`url: »"mqtt://u:secret@x", ${OUT}`),

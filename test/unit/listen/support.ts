@@ -1,10 +1,14 @@
 /** A listener under test: started on a free loopback port, keeping every stream that its handler got. */
+import { mkdtempSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts'
 import { ConnectionLimit } from '../../../src/listen/limit.ts'
 import { openListener } from '../../../src/listen/open.ts'
-import type { ConnectionDetails, Listener, ListenerSettings } from '../../../src/listen/ports.ts'
+import type { ConnectionDetails, Listener, ListenerSettings, TlsSettings } from '../../../src/listen/ports.ts'
 import { type LogLine, recordLog } from '../../support/record-log.ts'
 import { until } from '../../support/wait.ts'
 
@@ -70,4 +74,34 @@ export function flood(stream: Duplex): void {
 /** Resolves when the stream has closed, with or without an error. */
 export function closed(stream: Duplex): Promise<void> {
   return new Promise(resolve => stream.once('close', resolve))
+}
+
+export const PROXY_SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]
+
+/** A PROXY header of version 2: version and command, family and transport, and what follows. */
+export function binaryProxyHeader(command: number, family: number, body: readonly number[]): Buffer {
+  return Buffer.from([...PROXY_SIGNATURE, command, family, body.length >> 8, body.length & 0xff, ...body])
+}
+
+/** A field of a PROXY header of version 2. */
+export function typedField(type: number, value: readonly number[]): number[] {
+  return [type, value.length >> 8, value.length & 0xff, ...value]
+}
+
+/** A folder that goes with the test. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'larder-listen-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A folder for all tests of a file; hand `remove` to `afterAll`. */
+export function folderOfFile(): { folder: string; remove: () => Promise<void> } {
+  const folder = mkdtempSync(join(tmpdir(), 'larder-listen-'))
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+/** What stands in a configuration that says nothing more about TLS. */
+export function tlsSettings(settings: Partial<TlsSettings>): TlsSettings {
+  return { clientCertificates: 'none', minVersion: 'TLSv1.2', alpn: [], pskHint: 'larder', ...settings }
 }

@@ -1,0 +1,80 @@
+/**
+ * Where a connection waits until it is a stream: its PROXY header, its TLS handshake and its WebSocket upgrade share one
+ * deadline, which bytes that trickle in do not prolong. The lobby is bounded. When it is full, whoever has been in it
+ * long makes room; while all are still in haste (a household that comes back at once after a power cut), the
+ * newcomer is closed and comes again, for cutting off those in haste would let nobody ever finish.
+ */
+import type { Socket } from 'node:net'
+import type { Clock } from '../kernel/clock.ts'
+import type { Log } from '../kernel/log.ts'
+import { Throttle } from './throttle.ts'
+
+/** Milliseconds from the connection to the end of its handshakes. A Pi on a bad radio link needs two or three seconds. */
+const HANDSHAKE_TIMEOUT = 10_000
+/** Connections in their handshake at one listener: some 50 KB each with TLS, so 12 MB. */
+const MAX_HANDSHAKES = 256
+/** Milliseconds in which a handshake counts as in haste: an honest one takes under a second. */
+const HASTE = 2_000
+/** Milliseconds between two log lines about a full lobby. */
+const LOG_INTERVAL = 60_000
+
+/** One connection's time in the lobby. */
+export interface Stay {
+  /** The connection is a stream now; the deadline is off. */
+  leave(): void
+  /** Called at the deadline instead of destroying the socket. */
+  onLate: (() => void) | undefined
+}
+
+export class Lobby {
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #throttle: Throttle
+  /** Oldest first. */
+  readonly #waiting = new Map<Socket, { since: number; stay: Stay }>()
+
+  constructor(deps: { clock: Clock; log: Log }) {
+    this.#clock = deps.clock
+    this.#log = deps.log
+    this.#throttle = new Throttle({ clock: deps.clock, interval: LOG_INTERVAL })
+  }
+
+  /** Connections in their handshake. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Undefined when there is no room; the socket is destroyed then. It leaves by itself when it closes. */
+  enter(socket: Socket): Stay | undefined {
+    const since = this.#clock.monotonic()
+    if (!this.#makeRoom(since)) {
+      socket.destroy()
+      return undefined
+    }
+    const timer = this.#clock.after(HANDSHAKE_TIMEOUT, () => {
+      this.#waiting.delete(socket)
+      if (stay.onLate === undefined) socket.destroy()
+      else stay.onLate()
+    })
+    const leave = () => {
+      timer.cancel()
+      this.#waiting.delete(socket)
+    }
+    const stay: Stay = { leave, onLate: undefined }
+    this.#waiting.set(socket, { since, stay })
+    socket.once('close', leave)
+    return stay
+  }
+
+  #makeRoom(now: number): boolean {
+    if (this.#waiting.size < MAX_HANDSHAKES) return true
+    this.#throttle.note(closed =>
+      this.#log.warn({ closed, max: MAX_HANDSHAKES }, 'connections closed: too many are in their handshake'),
+    )
+    const [oldest] = this.#waiting
+    if (oldest === undefined || now - oldest[1].since < HASTE) return false
+    oldest[1].stay.leave()
+    oldest[0].destroy()
+    return true
+  }
+}
