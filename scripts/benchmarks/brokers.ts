@@ -15,7 +15,8 @@ export interface BenchedBroker extends AsyncDisposable {
   readonly pid: number
 }
 
-const CORE = 0
+/** The one that the brokers have. */
+export const CORE = 0
 
 export async function startLarder(): Promise<BenchedBroker> {
   const gateway = await startGateway({ config: 'log: { level: warn }', cpu: CORE })

@@ -39,7 +39,7 @@ export async function generateLoad(load: Load): Promise<LoadResult> {
   const subscriber = await openClient(load.port, 'bench-subscriber')
   const publisher = await openClient(load.port, 'bench-publisher')
   try {
-    await subscribe(subscriber)
+    await subscribe(subscriber, TOPIC, 0)
     return await pump(publisher, subscriber, load)
   } finally {
     subscriber.destroy()
@@ -102,45 +102,50 @@ function pump(publisher: Socket, subscriber: Socket, load: Load): Promise<LoadRe
         clearInterval(watch)
         reject(new Error('the broker closed a connection of the load generator'))
       })
+      socket.resume()
     }
     send()
   })
 }
 
-/** Connects; what comes after the CONNACK is left to the caller. */
-async function openClient(port: number, clientId: string): Promise<Socket> {
+/** Connects as an MQTT 3.1.1 client. What the broker sends behind the CONNACK stays in the socket, which is paused. */
+export async function openClient(port: number, clientId: string, options: { clean?: boolean } = {}): Promise<Socket> {
+  const { clean = true } = options
   const socket = createConnection(port, '127.0.0.1')
   socket.setNoDelay(true)
   socket.on('error', () => {}) // 'close' follows, and that is looked at
-  socket.write(
-    generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId, clean: true, keepalive: 0 }),
-  )
+  socket.write(generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId, clean, keepalive: 0 }))
   await answer(socket, 0x20, 4)
   return socket
 }
 
-async function subscribe(socket: Socket): Promise<void> {
-  socket.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: TOPIC, qos: 0 }] }))
+export async function subscribe(socket: Socket, topic: string, qos: 0 | 1): Promise<void> {
+  socket.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos }] }))
   await answer(socket, 0x90, 5)
 }
 
-/** Waits for one packet of `length` bytes that begins with `first`, and takes it off the socket. */
+/** Waits for one packet of `length` bytes that begins with `first`, takes it off the socket and pauses that. */
 function answer(socket: Socket, first: number, length: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let got = Buffer.alloc(0)
-    const late = setTimeout(
-      () => reject(new Error(`no answer from the broker within ${SETUP_TIMEOUT} ms`)),
-      SETUP_TIMEOUT,
-    )
-    const onClose = (): void => reject(new Error('the broker closed the connection'))
+    const done = (fault?: string): void => {
+      clearTimeout(late)
+      socket.off('data', onData).off('close', onClose).pause()
+      if (fault === undefined) resolve()
+      else {
+        socket.destroy()
+        reject(new Error(fault))
+      }
+    }
+    const late = setTimeout(() => done(`no answer from the broker within ${SETUP_TIMEOUT} ms`), SETUP_TIMEOUT)
+    const onClose = (): void => done('the broker closed the connection')
     const onData = (chunk: Buffer): void => {
       got = Buffer.concat([got, chunk])
       if (got.length < length) return
-      clearTimeout(late)
-      socket.off('data', onData).off('close', onClose)
-      if (got[0] === first && got.length === length) resolve()
-      else reject(new Error(`unexpected answer from the broker: ${got.toString('hex')}`))
+      const isExpected = got[0] === first
+      done(isExpected ? undefined : `unexpected answer from the broker: ${got.toString('hex', 0, length)}`)
+      if (isExpected && got.length > length) socket.unshift(got.subarray(length))
     }
-    socket.on('data', onData).on('close', onClose)
+    socket.on('data', onData).on('close', onClose).resume()
   })
 }

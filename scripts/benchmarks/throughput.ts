@@ -1,9 +1,10 @@
 /**
- * The one scenario so far: 1 publisher to 1 subscriber, QoS 0. The brokers take turns, so that whatever
+ * The scenario of `scripts/bench`: 1 publisher to 1 subscriber, QoS 0. The brokers take turns, so that whatever
  * else the machine does meets them alike; the median of the rounds counts.
  */
 import { processorSeconds } from '../../test/support/procfs.ts'
 import type { BenchedBroker } from './brokers.ts'
+import { median } from './command-line.ts'
 import { generateLoad } from './load.ts'
 
 export interface Scenario {
@@ -72,12 +73,4 @@ function summarise(broker: string, rounds: readonly Round[]): Summary {
     delivered: own.reduce((sum, round) => sum + round.delivered, 0),
     lost: own.reduce((sum, round) => sum + round.lost, 0),
   }
-}
-
-/** The middle one; of an even number the mean of the middle two. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const upper = sorted[sorted.length >> 1] ?? Number.NaN
-  const lower = sorted[(sorted.length - 1) >> 1] ?? Number.NaN
-  return (upper + lower) / 2
 }
