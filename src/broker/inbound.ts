@@ -197,7 +197,9 @@ export class Inbound implements Parked {
   #isRepeated(packetId: number): boolean {
     if (!this.#ids().has(packetId)) return false
     for (const owed of this.#owed) if (owed.type === PacketType.PUBREC && owed.packetId === packetId) return true
-    this.#owe(PacketType.PUBREC, packetId).settled()
+    const owed = this.#owe(PacketType.PUBREC, packetId)
+    if (this.#session.queue === null) owed.settled()
+    else this.#hub.persistence.queues.repeated(this.#session.id, packetId, owed)
     return true
   }
 

@@ -162,6 +162,11 @@ export interface QueueEngine {
   acceptRetained(message: Message, queue: SessionQueue, grant: Grant): void
   /** QoS 2: the packet identifiers of a persistent session that are recorded and not forgotten. */
   received(clientId: string): ReceivedIds
+  /**
+   * QoS 2: a message whose packet identifier is recorded came again, on another connection. `settlement` is told when the
+   * first one is settled: PUBREC may be sent then.
+   */
+  repeated(clientId: string, packetId: number, settlement: Settlement): void
   /** QoS 2: PUBREL came. `done` is called when the identifier is durably forgotten: PUBCOMP may be sent then. */
   forget(clientId: string, packetId: number, done: () => void): void
   /** The retained messages whose topics match. */

@@ -145,6 +145,11 @@ export class ContractEngine implements QueueEngine {
     return this.#sessions.receivedOf(clientId) ?? NO_IDS
   }
 
+  /** Recording an identifier twice is recording it once. */
+  repeated(clientId: string, packetId: number, settlement: Settlement): void {
+    this.#sessions.recordReceived(clientId, packetId).then(() => settlement.settled(), ignore)
+  }
+
   forget(clientId: string, packetId: number, done: () => void): void {
     if (this.#sessions.receivedOf(clientId)?.delete(packetId) !== true) {
       done()
