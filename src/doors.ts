@@ -14,10 +14,13 @@ import type { AccessConfig, ListenerConfig } from './config/schema.ts'
 import type { Clock } from './kernel/clock.ts'
 import { reasonOf } from './kernel/errors.ts'
 import type { Log } from './kernel/log.ts'
+import { expiryWarning } from './listen/expiry.ts'
 import type { ConnectionLimit } from './listen/limit.ts'
 import { openListener } from './listen/open.ts'
 import type { Listener } from './listen/ports.ts'
 import { ReasonCode } from './mqtt/reason-codes.ts'
+
+const DAY_MS = 86_400_000
 
 /** A listener that is open. */
 interface Door {
@@ -44,6 +47,8 @@ export class Doors {
   #doors = new Map<string, Door>()
   /** Listeners that were replaced: nobody new comes in by them, who is there stays. */
   readonly #retired: Listener[] = []
+  /** The warning that was given last, by the serial number of the certificate. */
+  readonly #told = new Map<string, number>()
 
   constructor(deps: { hub: Hub; clock: Clock; log: Log; limit: ConnectionLimit }) {
     this.#hub = deps.hub
@@ -78,6 +83,27 @@ export class Doors {
     this.#throttle.stop()
     const open = Array.from(this.#doors.values(), ({ listener }) => listener)
     await Promise.all([...open, ...this.#retired].map(listener => listener.stop()))
+  }
+
+  /** Says of each certificate that it ends soon, when that has become more pressing than it was. To be called daily. */
+  tellExpiry(): void {
+    const now = this.#clock.wall()
+    for (const { listener } of this.#doors.values()) {
+      for (const { file, serialNumber, expiresAt } of listener.tls?.certificates ?? []) {
+        const days = Math.floor((expiresAt - now) / DAY_MS)
+        this.#hub.publish({
+          topic: `$SYS/broker/certificates/${serialNumber}/days_left`,
+          payload: `${days}`,
+          retain: true,
+        })
+        const step = expiryWarning(expiresAt, now)
+        if (step === undefined || this.#told.get(serialNumber) === step) continue
+        this.#told.set(serialNumber, step)
+        const what =
+          step === 0 ? 'a certificate has ended: clients are refused' : `a certificate ends within ${step} days`
+        this.#log.warn({ file, daysLeft: days }, what)
+      }
+    }
   }
 
   /** Reads everything that new settings name, and changes nothing. Rejects with a LarderError when it cannot be used. */
@@ -129,14 +155,24 @@ export class Doors {
     door.settings = settings
     Object.assign(door.rules, this.#rulesOf(settings))
     if (isDeepStrictEqual(socketOf(before), socketOf(settings))) {
-      await door.listener.tls?.reload()
+      await door.listener.tls
+        ?.reload()
+        .catch(error => this.#log.error({ reason: reasonOf(error) }, 'a certificate stays as it was'))
       return
     }
     const old = door.listener
     old.stopAccepting()
     this.#retired.push(old)
-    door.listener = await this.#newListener(settings, door.rules)
-    await door.listener.start(signal)
+    try {
+      door.listener = await this.#newListener(settings, door.rules)
+      await door.listener.start(signal)
+    } catch (error) {
+      this.#log.error({ listener: old.address(), reason: reasonOf(error) }, 'a listener stays as it was')
+      door.settings = before
+      Object.assign(door.rules, this.#rulesOf(before))
+      door.listener = await this.#newListener(before, door.rules)
+      await door.listener.start(signal)
+    }
   }
 
   /** Who may not be here any more must go (MQTT 5: 0x87). */

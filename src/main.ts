@@ -16,6 +16,7 @@ import { ContractPersistence } from './cluster/persistence.ts'
 import type { BridgeConfig, Config, DeviceConfig } from './config/schema.ts'
 import { DeviceManager } from './devices/manager.ts'
 import type { Device, GpioDriver, Source } from './devices/ports.ts'
+import { Schedules } from './devices/schedules.ts'
 import { Doors } from './doors.ts'
 import { type Clock, type ClockSync, systemClock } from './kernel/clock.ts'
 import { SystemClockSync } from './kernel/clock-sync.ts'
@@ -58,6 +59,9 @@ export interface AddedDevice extends Partial<Omit<Device, 'name' | 'room'>> {
   room: string
 }
 
+/** In the morning, when somebody may read it. */
+const CERTIFICATE_CHECK = { name: 'certificates', cron: '0 8 * * *', poll: 'certificates' }
+
 export class Gateway {
   /** The broker: aedes, with its hooks and events. */
   readonly hub: Hub
@@ -70,13 +74,15 @@ export class Gateway {
   readonly #local: LocalAccess
   readonly #devices: DeviceManager<DeviceConfig>
   readonly #doors: Doors
+  /** Looks at the certificates once a day. */
+  readonly #daily: Schedules
   readonly #bridges: Roster<BridgeConfig, Part>
   readonly #lifecycle: Lifecycle
 
   constructor(config: Config, deps: GatewayDependencies = {}) {
     const log = deps.log ?? createLog(config.log)
     const clock = deps.clock ?? systemClock
-    const { limits } = config
+    const { limits, listeners } = config
     this.#config = config
     this.#log = log
     this.#clock = clock
@@ -97,6 +103,12 @@ export class Gateway {
     this.#local = new LocalAccess({ hub: this.hub })
     const limit = new ConnectionLimit({ max: limits.maxConnections, clock, log })
     this.#doors = new Doors({ hub: this.hub, clock, log, limit })
+    this.#daily = new Schedules({
+      schedules: listeners.some(({ tls }) => tls !== undefined) ? [CERTIFICATE_CHECK] : [],
+      clock,
+      run: async () => this.#doors.tellExpiry(),
+      onSkipped: () => {},
+    })
     this.#bridges = new Roster<BridgeConfig, Part>({
       make: settings => this.#bridge(settings),
       onFault: (bridge, error) => log.error({ bridge, reason: reasonOf(error) }, 'a bridge did not do as it should'),
@@ -178,8 +190,15 @@ export class Gateway {
       }),
       this.#devices,
       part('doors', {
-        start: signal => this.#doors.open(listeners, signal),
-        stop: async () => this.#doors.stopAccepting(),
+        start: async signal => {
+          await this.#doors.open(listeners, signal)
+          this.#doors.tellExpiry()
+          await this.#daily.start(signal)
+        },
+        stop: async () => {
+          this.#daily.stop()
+          this.#doors.stopAccepting()
+        },
       }),
     ]
   }

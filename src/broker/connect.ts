@@ -55,7 +55,7 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   session.terms = isV5 ? askedTerms(packet.properties) : fixedTerms(packet.clean)
   const answer: Properties = isV5 ? announce(session, packet) : {}
   identify(session, packet, answer)
-  const keepalive = agreeOnKeepalive(session, packet, answer)
+  session.keepalive = agreeOnKeepalive(session, packet, answer)
   if (packet.will !== undefined) {
     const fault = topicNameFault(packet.will.topic, hub.limits.maxTopicLevels)
     if (fault !== undefined) throw new MalformedPacketError(`will: ${fault}`, ReasonCode.TOPIC_NAME_INVALID)
@@ -81,7 +81,7 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   } as const
   if (!session.sendControl(connack)) throw new Error('the client takes no packet as large as its CONNACK')
   hub.emit('connackSent', { returnCode: ReasonCode.SUCCESS, sessionPresent }, session)
-  session.begin(keepalive)
+  session.begin()
 }
 
 function decode(session: Session, frame: Buffer): ConnectPacket {
@@ -110,7 +110,7 @@ function userNameOf({ rules, details }: Session, packet: ConnectPacket): string 
   const { identity = {} } = details
   const { usernameFrom } = rules
   if (usernameFrom === 'connect') return packet.username ?? identity.pskIdentity
-  const name = usernameFrom === 'common_name' ? identity.commonName : identity.subject
+  const name = (usernameFrom === 'common_name' ? identity.commonName : identity.subject) ?? identity.pskIdentity
   if (name === undefined || name === '') {
     throw new Refusal(ReasonCode.NOT_AUTHORIZED, 'a client certificate is needed here')
   }
@@ -241,8 +241,10 @@ function refuse(session: Session, reasonCode: number, reasonString: string): voi
   // [MQTT-3.2.2-4] [MQTT-3.2.2-5]
   if (session.version === 5) {
     session.sendControl({ cmd: 'connack', returnCode: reasonCode, sessionPresent: false, properties: { reasonString } })
+    session.hub.emit('connackSent', { returnCode: reasonCode, sessionPresent: false }, session)
     return
   }
-  const returnCode = (RETURN_CODES as readonly number[]).indexOf(reasonCode)
-  session.sendControl({ cmd: 'connack', returnCode: Math.max(returnCode, 1), sessionPresent: false })
+  const returnCode = Math.max((RETURN_CODES as readonly number[]).indexOf(reasonCode), 1)
+  session.sendControl({ cmd: 'connack', returnCode, sessionPresent: false })
+  session.hub.emit('connackSent', { returnCode, sessionPresent: false }, session)
 }

@@ -17,6 +17,7 @@ import { Message } from '../mqtt/message.ts'
 import { TopicCache } from '../mqtt/publish.ts'
 import { encodeForwarded } from '../mqtt/publish-properties.ts'
 import { topicFilterFault, topicNameFault } from '../mqtt/topics.ts'
+import type { PacketTrace } from '../observe/ports.ts'
 import { AedesBase, type Hooks, type PublishRequest } from './aedes.ts'
 import { DepartedSessions } from './departed.ts'
 import { LocalEmitter } from './emitter.ts'
@@ -68,6 +69,8 @@ export class Hub extends AedesBase {
   readonly shared = new SharedSubscriptions({ hub: this })
   readonly departed: DepartedSessions
   readonly parking: Parking
+  /** Told of each packet. Set before there are connections, or not at all. */
+  trace: PacketTrace | null = null
   readonly enhancedAuthentication: EnhancedAuthentication | null
   /** Bytes that connections without a session have sent of a packet that is not whole. */
   strangerBytes = 0
@@ -101,7 +104,9 @@ export class Hub extends AedesBase {
 
   /** A connection was accepted. The session lives until the stream closes. */
   accept(stream: Duplex, details: ConnectionDetails): Session {
-    return new Session({ hub: this, stream, details })
+    const session = new Session({ hub: this, stream, details })
+    this.emit('connection', session)
+    return session
   }
 
   /** Opens the store, and takes up what is to happen to the sessions in it. */

@@ -115,8 +115,14 @@ export class Inbound implements Parked {
       return true
     }
     return this.#hub.whenMayPublish(this.#session, message, allowed => {
-      if (allowed) this.#route(message, packet.packetId)
-      else this.#refuse(message, packet.packetId, ReasonCode.NOT_AUTHORIZED)
+      const { trace } = this.#hub
+      if (allowed) {
+        trace?.publishReceived(this.#session, packet)
+        this.#route(message, packet.packetId)
+      } else {
+        trace?.publishDenied(this.#session, packet)
+        this.#refuse(message, packet.packetId, ReasonCode.NOT_AUTHORIZED)
+      }
     })
   }
 

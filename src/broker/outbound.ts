@@ -212,6 +212,8 @@ export class Outbound {
     }
     this.#outbox.publish(packet, qos, retain, dup, packetId, sent)
     this.#hub.stats.sent++
+    const { payload } = message
+    this.#hub.trace?.publishSent(this.#session, { topic, qos, retain, dup, packetId, payload })
     return true
   }
 

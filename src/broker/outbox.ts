@@ -34,6 +34,7 @@ export class Outbox {
   readonly #stream: Duplex
   readonly #turn: FlushTurn
   readonly #onFlushed: () => void
+  readonly #onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
   #buffer: Buffer | null = null
   #used = 0
   /** Full buffers and large payloads that go before `#buffer`. */
@@ -42,10 +43,17 @@ export class Outbox {
   #lastTurn = MIN_BUFFER
   #scheduled = false
 
-  constructor(deps: { stream: Duplex; turn: FlushTurn; onFlushed: () => void }) {
+  constructor(deps: {
+    stream: Duplex
+    turn: FlushTurn
+    onFlushed: () => void
+    /** Told of each acknowledgement, when somebody wants to know. */
+    onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
+  }) {
     this.#stream = deps.stream
     this.#turn = deps.turn
     this.#onFlushed = deps.onFlushed
+    this.#onAck = deps.onAck
   }
 
   /** Bytes that the socket has not taken yet. */
@@ -78,6 +86,7 @@ export class Outbox {
 
   /** A reason in MQTT 5 only. */
   ack(type: AckType, packetId: number, reasonCode = 0, reasonString?: string): void {
+    this.#onAck?.(type, packetId, reasonCode)
     const length = ackLength(reasonCode, reasonString)
     writeAck(this.#room(length), this.#used, type, packetId, reasonCode, reasonString)
     this.#wrote(length)

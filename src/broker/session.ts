@@ -7,7 +7,7 @@
 import type { Duplex } from 'node:stream'
 import type { Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
-import { ackPacketId, decodeAck, flagsFault, PINGRESP } from '../mqtt/acks.ts'
+import { type AckType, ackPacketId, ackReasonCode, decodeAck, flagsFault, PINGRESP } from '../mqtt/acks.ts'
 import {
   type ControlPacket,
   decodeControl,
@@ -25,6 +25,7 @@ import type { Properties } from '../mqtt/properties.ts'
 import { decodePublish } from '../mqtt/publish.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { type Grants, grantsOf } from '../mqtt/subscription.ts'
+import type { ConnectionEnd } from '../observe/ports.ts'
 import { AssignedAliases } from './aliases.ts'
 import { Authentication } from './authentication.ts'
 import { connect } from './connect.ts'
@@ -77,6 +78,8 @@ export class Session {
   terms: Terms = fixedTerms(true)
   userName: string | undefined = undefined
   will: Will | null = null
+  /** Seconds, as agreed on at CONNECT; 0 for none. */
+  keepalive = 0
   /** CONNACK was sent. */
   connected = false
   closed = false
@@ -86,6 +89,7 @@ export class Session {
   memoryQueue: MemoryQueue | null = null
   readonly #reader: FrameReader
   #timer: Timer | null = null
+  #cause: ConnectionEnd = 'closed'
   #lastSeen = 0
   #keepalive = 0
   #isRegistered = false
@@ -99,7 +103,15 @@ export class Session {
     this.conn = stream
     this.details = deps.details ?? {}
     this.rules = this.details.rules ?? hub.defaultRules
-    this.outbox = new Outbox({ stream, turn: hub.turn, onFlushed: () => this.#flushed() })
+    this.outbox = new Outbox({
+      stream,
+      turn: hub.turn,
+      onFlushed: () => this.#flushed(),
+      onAck:
+        hub.trace === null
+          ? null
+          : (type, packetId, reasonCode) => hub.trace?.ackSent(this, type, packetId, reasonCode),
+    })
     this.inbound = new Inbound({ session: this, hub, outbox: this.outbox })
     this.outbound = new Outbound({ session: this, hub, outbox: this.outbox })
     this.authentication = new Authentication({
@@ -128,8 +140,8 @@ export class Session {
     stream.on('end', () => this.end())
   }
 
-  /** CONNACK was sent: the session is in force. `keepalive` in seconds, 0 for none. */
-  begin(keepalive: number): void {
+  /** CONNACK was sent: the session is in force. */
+  begin(): void {
     this.connected = true
     this.#countStranger(0)
     this.#reader.maxPacketSize = this.rules.maxPacketSize
@@ -137,7 +149,7 @@ export class Session {
     this.#reader.shortestLengths = this.version === 5
     this.#timer?.cancel()
     this.#timer = null
-    this.#keepalive = KEEPALIVE_FACTOR * keepalive * 1000
+    this.#keepalive = KEEPALIVE_FACTOR * this.keepalive * 1000
     if (this.#keepalive > 0) this.#watchKeepalive(this.#keepalive)
     const { receiveMaximum, topicAliasMaximum } = this.terms
     const window = Math.min(this.hub.limits.maxInflight, receiveMaximum)
@@ -231,6 +243,7 @@ export class Session {
   fail(error: unknown): void {
     if (this.closed) return
     const reason = reasonOf(error)
+    this.#cause = error instanceof Error ? error : new Error(reason)
     this.hub.log.debug({ client: this.id, from: this.details.remoteAddress, reason }, 'connection failed')
     this.hub.emit(this.id === '' ? 'connectionError' : 'clientError', this, error)
     if (error instanceof MalformedPacketError) this.end(error.reasonCode, reason)
@@ -239,6 +252,7 @@ export class Session {
 
   /** Aedes ends a session so: at a take-over [MQTT-3.1.4-3] and at the stop of the gateway. */
   close(done?: () => void): void {
+    this.#cause = this.hub.closed ? 'shutdown' : 'taken-over'
     this.end(this.hub.closed ? ReasonCode.SERVER_SHUTTING_DOWN : ReasonCode.SESSION_TAKEN_OVER)
     done?.()
   }
@@ -251,6 +265,7 @@ export class Session {
       this.sendControl({ cmd: 'disconnect', reasonCode, properties })
     }
     this.closed = true
+    this.hub.emit('connectionEnd', this, this.#cause)
     this.#countStranger(0)
     this.#timer?.cancel()
     this.outbox.flush()
@@ -312,14 +327,19 @@ export class Session {
       case PacketType.PUBACK:
       case PacketType.PUBREC:
       case PacketType.PUBCOMP:
-        this.outbound.acknowledged(type, decodeAck(type, buffer, body, end, version))
+        this.outbound.acknowledged(type, this.#traced(type, decodeAck(type, buffer, body, end, version)))
         return true
       case PacketType.PUBREL:
-        this.inbound.pubrel(ackPacketId(decodeAck(type, buffer, body, end, version)))
+        this.inbound.pubrel(ackPacketId(this.#traced(type, decodeAck(type, buffer, body, end, version))))
         return true
       default:
         return this.#receiveControl(type, buffer.subarray(start, end))
     }
+  }
+
+  #traced(type: AckType, ack: number): number {
+    this.hub.trace?.ackReceived(this, type, ackPacketId(ack), ackReasonCode(ack))
+    return ack
   }
 
   /** The first packet must be CONNECT, and only the first [MQTT-3.1.0-1]; an AUTH may be part of it (MQTT 5 §4.12). */
@@ -367,6 +387,7 @@ export class Session {
     }
     // [MQTT-3.14.4-3]
     if (packet.reasonCode === ReasonCode.NORMAL_DISCONNECTION) this.will = null
+    this.#cause = 'disconnect'
     this.end()
   }
 

@@ -97,7 +97,7 @@ function checkListener(written: Record<string, unknown>, report: Report): void {
   const isWeb = protocol === 'ws' || protocol === 'wss'
   if (!isWeb && 'origins' in written) report('is only for ws:// and wss://', ['origins'])
   const asks = written.username_from
-  if ((asks === 'common_name' || asks === 'subject') && !secure) {
+  if ((asks === 'common_name' || asks === 'subject') && !secure && written.proxy_protocol !== true) {
     report('needs client certificates, which only mqtts:// and wss:// have', ['username_from'])
   }
 }
@@ -132,6 +132,9 @@ function checkTls(written: Record<string, unknown>, report: Report): void {
   const asks = written.client_certificates === 'optional' || written.client_certificates === 'required'
   if (asks && !has('ca') && !has('ca_folder')) {
     report('needs ca or ca_folder: those who sign the certificates of clients', ['client_certificates'])
+  }
+  if (has('psk_file') && written.min_version === 'TLSv1.3') {
+    report('cannot be TLSv1.3 with psk_file: only TLS 1.2 says which key a client used', ['min_version'])
   }
   if (has('crl') && !has('ca') && !has('ca_folder')) report('needs ca or ca_folder', ['crl'])
 }

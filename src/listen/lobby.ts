@@ -39,11 +39,6 @@ export class Lobby {
     this.#throttle = new Throttle({ clock: deps.clock, interval: LOG_INTERVAL })
   }
 
-  /** Connections in their handshake. */
-  get waiting(): number {
-    return this.#waiting.size
-  }
-
   /** Undefined when there is no room; the socket is destroyed then. It leaves by itself when it closes. */
   enter(socket: Socket): Stay | undefined {
     const since = this.#clock.monotonic()

@@ -16,7 +16,7 @@ const MAX_FOLDER_FILES = 5_000
 /** What OpenSSL looks for in a folder, and what people put there. */
 const CA_FILE = /(?:\.pem|\.crt|^[0-9a-f]{8}\.\d+)$/i
 
-export type TlsFileKey = 'cert' | 'key' | 'ca' | 'crl' | 'pskFile'
+type TlsFileKey = 'cert' | 'key' | 'ca' | 'crl' | 'pskFile'
 const FILE_KEYS: readonly TlsFileKey[] = ['cert', 'key', 'ca', 'crl', 'pskFile']
 
 export interface ReadFile {

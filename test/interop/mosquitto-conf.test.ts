@@ -1,20 +1,20 @@
 /**
- * `larder mosquitto` beside Debian's mosquitto: the same command lines and files, the same outcome, and the same lines in
- * the log. Debian's shipped files are read from where its package put them, with paths and ports of the test's own.
+ * `larder mosquitto` beside Debian's mosquitto: the same command lines and files, the same outcome. Debian's shipped files
+ * are read from where its package put them, with paths and ports of the test's own.
  */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { OPTIONS } from '../../src/config/mosquitto/options.ts'
 import { Authority } from '../support/certificates.ts'
 import { freePort } from '../support/free-port.ts'
-import { build, larder, ROOT } from '../support/gateway.ts'
+import { larder, ROOT } from '../support/gateway.ts'
 import { findBinary, needs } from '../support/needs.ts'
-import { type Exit, Process, run } from '../support/process.ts'
-import { until, within } from '../support/wait.ts'
+import { run } from '../support/process.ts'
+import { until } from '../support/wait.ts'
+import { errorsOf, outcome, sideBySide, skipped, withoutStamp } from './side-by-side.ts'
 
 /** Milliseconds that test harnesses made for Mosquitto allow. */
 const READY_GOAL = 2_000
@@ -27,38 +27,11 @@ const hasClients = needs('mosquitto_pub')
 const EXAMPLES = '/usr/share/doc/mosquitto/examples'
 const MANUAL = '/usr/share/man/man5/mosquitto.conf.5.gz'
 
+const { conf, ours, theirs, folder } = sideBySide()
 let dir: string
-beforeAll(async () => {
-  await build()
-  dir = mkdtempSync(join(tmpdir(), 'larder-mosquitto-conf-'))
-  mkdirSync(join(dir, 'tmp'))
+beforeAll(() => {
+  dir = folder()
 })
-afterAll(() => rmSync(dir, { recursive: true, force: true }))
-
-let files = 0
-/** A mosquitto.conf with this text. */
-function conf(text: string): string {
-  const file = join(dir, `${++files}.conf`)
-  writeFileSync(file, `${text}\n`)
-  return file
-}
-
-const ours = (...args: string[]) => {
-  const env = { TMPDIR: join(dir, 'tmp') }
-  return new Process(process.execPath, [join(ROOT, 'dist/larder.js'), 'mosquitto', ...args], { cwd: dir, env })
-}
-const theirs = (...args: string[]) => new Process(findBinary('mosquitto') ?? 'mosquitto', args, { cwd: dir })
-
-/** The exit of a broker, or undefined once it runs. */
-async function outcome(broker: Process): Promise<Exit | undefined> {
-  const isRunning = () => broker.errors.some(line => / running$/.test(line))
-  await until(() => !broker.running || isRunning(), { what: () => `a broker\n${broker.transcript()}`, timeout: 20_000 })
-  return isRunning() ? undefined : broker.exit
-}
-
-const withoutStamp = (line: string): string => line.replace(/^\d+: /, '')
-const errorsOf = (broker: Process): string[] =>
-  broker.errors.map(withoutStamp).filter(line => line.startsWith('Error') && !line.startsWith('Error: larder'))
 
 async function accepts(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise(resolve => {
@@ -290,11 +263,6 @@ describe.skipIf(!hasMosquitto)("Debian's own files", () => {
   })
 })
 
-function skipped(context: { skip: (note?: string) => never }, why: string): never {
-  process.stderr.write(`skipped: ${why}\n`)
-  return context.skip(why)
-}
-
 describe('a file with every option', () => {
   const FIXTURE = readFileSync(join(ROOT, 'test/fixtures/mosquitto/every-option.conf'), 'utf8')
   const written = (text: string): string[] =>
@@ -353,99 +321,5 @@ describe('a file with every option', () => {
     }
     expect(said).toContain('autosave_interval is not needed: what is acknowledged is on disk at once')
     expect(await broker.kill('SIGTERM')).toEqual({ code: 0, signal: null })
-  })
-})
-
-describe.skipIf(!hasMosquitto || !hasClients)('the log', () => {
-  /** What clients do that people look for in a log. */
-  async function household(port: number): Promise<void> {
-    const at = ['-h', '127.0.0.1', '-p', `${port}`]
-    await using reader = new Process('stdbuf', [
-      '-oL',
-      'mosquitto_sub',
-      ...at,
-      '-i',
-      'reader',
-      '-t',
-      'a/#',
-      '-q',
-      '2',
-      '-V',
-      '5',
-      '-d',
-      '-u',
-      'bob',
-      '-P',
-      'x',
-    ])
-    await reader.line(line => line.includes('received SUBACK'))
-    for (const [qos, version] of [
-      ['0', '311'],
-      ['1', '31'],
-      ['2', '5'],
-    ] as const) {
-      const from = reader.lines.length
-      await run('mosquitto_pub', [...at, '-i', `writer${qos}`, '-t', 'a/b', '-m', 'hello', '-q', qos, '-V', version])
-      await reader.line(line => line.includes('received PUBLISH'), { from })
-    }
-    const will = ['--will-topic', 'w', '--will-payload', 'gone', '--will-qos', '1', '--will-retain']
-    await using mortal = new Process('stdbuf', [
-      '-oL',
-      'mosquitto_sub',
-      ...at,
-      '-i',
-      'mortal',
-      '-t',
-      'x',
-      '-k',
-      '30',
-      '-c',
-      '-d',
-      ...will,
-    ])
-    await mortal.line(line => line.includes('received SUBACK'))
-    await mortal.kill('SIGKILL')
-    await run('mosquitto_sub', [...at, '-i', 'leaver', '-t', 'x', '-U', 'y', '-W', '1'])
-    await raw(port, '100d00044d51545409020001000163')
-    await raw(port, '100c00044d5154540400000a0000')
-    await reader.kill('SIGTERM')
-  }
-
-  /** Sends bytes, and waits until the broker closes. */
-  async function raw(port: number, bytes: string): Promise<void> {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => {}).resume()
-    socket.write(Buffer.from(bytes, 'hex'))
-    await within(new Promise(resolve => socket.once('close', resolve)), { what: 'the broker to close' })
-  }
-
-  /** Lines that are about clients, in the order of their text: what overtakes what is not the same, nor need it be. */
-  const aboutClients = (broker: Process): string[] =>
-    broker.errors
-      .map(line =>
-        withoutStamp(line)
-          .replace(/127\.0\.0\.1:\d+/, 'ADDRESS')
-          .replace(/on port \d+/, 'on port PORT'),
-      )
-      .filter(line => /^(\t|New |Client |Sending |Received |Will |No will |\S+ (\d )?\S+$)/.test(line))
-      .sort()
-
-  test('says what Mosquitto says, word for word', { timeout: 60_000 }, async context => {
-    const [one, two] = [await freePort(), await freePort()]
-    const file = (port: number) => conf(`listener ${port} 127.0.0.1\nallow_anonymous true\nuser root`)
-    await using their = theirs('-v', '-c', file(one))
-    await using our = ours('-v', '-c', file(two))
-    expect(await outcome(their)).toBeUndefined()
-    expect(await outcome(our)).toBeUndefined()
-    await Promise.all([household(one), household(two)])
-    const isDone = (broker: Process) => broker.errors.some(line => line.includes('Client reader disconnected.'))
-    await until(() => isDone(their), { what: 'the end of the log of mosquitto' })
-    await until(() => isDone(our), { what: 'the end of ours', timeout: 2_000 }).catch(() => {})
-    if (!our.errors.some(line => line.includes('New connection from'))) {
-      skipped(context, 'the hub does not tell of connections yet')
-    }
-    await Promise.all([our.kill('SIGTERM'), their.kill('SIGTERM')])
-    expect(aboutClients(our)).toEqual(aboutClients(their))
-    expect(aboutClients(our).length).toBeGreaterThan(60)
   })
 })

@@ -18,6 +18,7 @@ const SERIES: readonly { name: string; unit: Unit; of: (sample: Sample) => numbe
   { name: 'ping, median', unit: 'ms', of: each => each.pingMedian },
   { name: 'ping, 99 %', unit: 'ms', of: each => each.pingHigh },
   { name: "  the pinger's own", unit: 'ms', of: each => each.late },
+  { name: 'waited for processor', unit: '%', of: each => each.waited },
   { name: 'processor', unit: '%', of: each => each.processor },
 ]
 
@@ -41,7 +42,9 @@ export function tellSoak({ samples, trends, remains, counts, log, faults }: Soak
     row(['medians', '2nd quarter', 'last quarter', 'at most']),
     ...trends.map(({ name, second, last, bound, flat }) => {
       const unit = UNITS[name] ?? ''
-      return `${row([name, show(second, unit), show(last, unit), show(bound, unit)])}  ${flat ? '✓' : '✗'} ${unit}`
+      const figures = row([name, show(second, unit), show(last, unit), show(bound, unit)])
+      if (Number.isNaN(second) && flat) return `${figures}  not judged: the machine is too busy`
+      return `${figures}  ${flat ? '✓' : '✗'} ${unit}`
     }),
     '',
     row(['when all have gone', 'before', 'after']),
@@ -72,6 +75,7 @@ export function sparkline(values: readonly number[], width: number = WIDTH): str
 }
 
 function show(value: number, unit: Unit): string {
+  if (Number.isNaN(value)) return '-'
   if (unit === 'MB') return (value / 1e6).toFixed(1)
   if (unit === 'ms') return value.toFixed(2)
   return unit === '%' ? (value * 100).toFixed(0) : value.toFixed(0)

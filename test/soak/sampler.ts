@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { ROOT } from '../support/gateway.ts'
 import { Process } from '../support/process.ts'
-import { folderBytes, openHandles, processorSeconds, residentMemory } from '../support/procfs.ts'
+import { folderBytes, openHandles, processorSeconds, residentMemory, waitedSeconds } from '../support/procfs.ts'
 import type { Inspector } from './inspector.ts'
 import type { Live, Sample } from './verdict.ts'
 
@@ -34,7 +34,9 @@ export class Sampler implements AsyncDisposable {
   readonly #deps: Watched
   readonly #pinger: Process
   readonly #began = performance.now()
+  /** What the counters said at the last sample. */
   #processor = 0
+  #waited = 0
   #timer: NodeJS.Timeout | undefined
   #sampling: Promise<void> | undefined
   #fault: unknown
@@ -79,7 +81,9 @@ export class Sampler implements AsyncDisposable {
     const pings = this.#latestPings()
     if (pings === undefined) return
     const at = (performance.now() - this.#began) / 1_000
+    const passed = at - (this.samples.at(-1)?.at ?? 0)
     const processor = await processorSeconds(pid)
+    const waited = await waitedSeconds(pid)
     const { heapUsed, external } = await inspector.heap()
     const handles = await handlesOf(pid, dataDir)
     const sample: Sample = {
@@ -89,12 +93,14 @@ export class Sampler implements AsyncDisposable {
       external,
       ...handles,
       store: await folderBytes(join(dataDir, 'store')),
-      processor: (processor - this.#processor) / (at - (this.samples.at(-1)?.at ?? 0)),
+      processor: (processor - this.#processor) / passed,
+      waited: (waited - this.#waited) / passed,
       pingMedian: pings.p50,
       pingHigh: pings.p99,
       late: pings.late,
     }
     this.#processor = processor
+    this.#waited = waited
     this.samples.push(sample)
     onSample(sample)
     if (at > (this.lives.length + 1) * Math.max(MIN_BETWEEN, seconds / COLLECTIONS))

@@ -17,6 +17,8 @@ export interface Sample {
   tables: number
   store: number
   processor: number
+  /** Seconds a second for which the gateway could have run, and the machine did something else. */
+  waited: number
   pingMedian: number
   pingHigh: number
   /** By how much the pinger's own timers came late. */
@@ -39,42 +41,53 @@ export interface Remains {
 }
 
 export interface Bounds {
-  /** Growth of memory, as a part. */
+  /** Growth of resident memory, of handles and of the store, as a part. */
   memory: number
+  /** Growth of the heap without its garbage, as a part. */
+  live: number
   /** Growth of the 99th percentile of pings, and of processor time, as a part. */
   delay: number
+  /** Milliseconds by which pings may be later on top of that. */
+  pingMs: number
 }
 
 /**
- * Ten percent, as an owner would notice: a gateway that grows so in five minutes of this load, half an hour of a busy
- * home, fills a Pi of 512 MB in a week.
+ * Ten percent of what is resident, as V8 takes and gives back more than that for reasons of its own. The middles of the
+ * two quarters of ten minutes are half an hour of a home apart, so a leak that hides below fills a small Pi in two days;
+ * such a one is for the heap without its garbage to show, which differs by one percent from run to run.
  */
-export const LONG_BOUNDS: Bounds = { memory: 0.1, delay: 0.5 }
+export const LONG_BOUNDS: Bounds = { memory: 0.1, live: 0.03, delay: 0.5, pingMs: 3 }
 /** A quarter of 45 s is over before V8 has settled on the size of its heap, and a disturbance weighs more. */
-export const SHORT_BOUNDS: Bounds = { memory: 0.25, delay: 1 }
+export const SHORT_BOUNDS: Bounds = { memory: 0.25, live: 0.1, delay: 1, pingMs: 10 }
 
 const MB = 1e6
 /** What may come on top of a part of something small. */
 const SLACK = {
   /** V8 takes and gives back its heap by pages, and the allocator its arenas. */
   resident: 4 * MB,
-  live: 1 * MB,
+  /** Whoever is there when garbage is collected. */
+  live: 0.5 * MB,
   /** Visitors that are there by chance. */
   handles: 6,
   /** LevelDB's level 0 has up to twelve tables, and two logs. */
   tables: 14,
   /** Two logs of LevelDB and the tables that wait for their compaction. */
   store: 8 * MB,
-  /** One collection of the young generation. */
-  pingMs: 3,
   processor: 0.03,
 }
+/**
+ * Pings also tell what the machine did to the gateway. Only calm seconds are judged by them: those in which it and the
+ * pinger got the processor nearly whenever they wanted…
+ */
+const CALM = { waited: 0.1, lateMs: 10 }
+/** …if there are so many in both quarters; else this machine has no time to tell. */
+const MIN_CALM = 3
 /** The store is back near its start: the names of its files, its manifest and its log differ in length. */
 const STORE_REMAINS = 64 * 1024
 
 export interface Trend {
   name: string
-  /** Medians. */
+  /** Medians; NaN where nothing could be told. */
   second: number
   last: number
   /** What the last may be. */
@@ -85,6 +98,10 @@ export interface Trend {
 /** The trends of everything that was sampled. */
 export function trends(samples: readonly Sample[], lives: readonly Live[], bounds: Bounds): Trend[] {
   const end = samples.at(-1)?.at ?? 0
+  const quarters = <T extends { at: number }>(all: readonly T[]) => ({
+    second: all.filter(({ at }) => at > end * 0.25 && at <= end * 0.5),
+    last: all.filter(({ at }) => at > end * 0.75),
+  })
   const trend = <T extends { at: number }>(
     name: string,
     all: readonly T[],
@@ -92,21 +109,23 @@ export function trends(samples: readonly Sample[], lives: readonly Live[], bound
     growth: number,
     slack: number,
   ): Trend => {
-    const second = median(all.filter(({ at }) => at > end * 0.25 && at <= end * 0.5).map(of))
-    const last = median(all.filter(({ at }) => at > end * 0.75).map(of))
-    const bound = second * (1 + growth) + slack
-    return { name, second, last, bound, flat: last <= bound }
+    const { second, last } = quarters(all)
+    const [from, to] = [median(second.map(of)), median(last.map(of))]
+    const bound = from * (1 + growth) + slack
+    return { name, second: from, last: to, bound, flat: to <= bound }
   }
-  // The pings also tell what the machine did; by that much they may be later.
-  const late = trend('late', samples, each => each.late, 0, 0)
-  const noise = Math.max(0, late.last - late.second)
+  const isCalm = ({ waited, late }: Sample) => waited <= CALM.waited && late <= CALM.lateMs
+  const calm = samples.filter(isCalm)
+  const { second, last } = quarters(calm)
+  const pings = trend('ping, 99 %', calm, each => each.pingHigh, bounds.delay, bounds.pingMs)
+  const isBusy = samples.length > 0 && Math.min(second.length, last.length) < MIN_CALM
   return [
     trend('resident memory', samples, each => each.resident, bounds.memory, SLACK.resident),
-    trend('heap without garbage', lives, each => each.heap, bounds.memory, SLACK.live),
+    trend('heap without garbage', lives, each => each.heap, bounds.live, SLACK.live),
     trend('open handles', samples, each => each.handles, bounds.memory, SLACK.handles),
     trend('open tables', samples, each => each.tables, bounds.memory, SLACK.tables),
     trend('size of the store', samples, each => each.store, bounds.memory, SLACK.store),
-    trend('ping, 99 %', samples, each => each.pingHigh, bounds.delay, SLACK.pingMs + noise),
+    isBusy ? { ...pings, second: Number.NaN, last: Number.NaN, bound: Number.NaN, flat: true } : pings,
     trend('processor', samples, each => each.processor, bounds.delay, SLACK.processor),
   ]
 }
@@ -131,6 +150,5 @@ export function faults(run: { trends: readonly Trend[]; remains: Remains; unexpe
 
 /** NaN of nothing, which is not flat. */
 function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[sorted.length >> 1] ?? Number.NaN
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 }

@@ -9,6 +9,7 @@ import { delimiter, join } from 'node:path'
 
 /** Debian packages of binaries that are not called like their package. */
 const PACKAGES: Readonly<Record<string, string>> = {
+  'pebble-challtestsrv': 'pebble',
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   mosquitto_passwd: 'mosquitto',

@@ -23,6 +23,12 @@ export async function processorSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS
 }
 
+/** Time in seconds for which the main thread of a process could have run, and another had the processor. */
+export async function waitedSeconds(pid: number): Promise<number> {
+  const [, nanoseconds] = (await readFile(`/proc/${pid}/task/${pid}/schedstat`, 'utf8')).split(' ')
+  return Number(nanoseconds) / 1e9
+}
+
 /** Bytes that a process caused to be written to storage: whole pages of files that it made dirty. */
 export async function storageBytes(pid: number): Promise<number> {
   return await field(`/proc/${pid}/io`, /^write_bytes: (\d+)$/m)

@@ -37,6 +37,7 @@ describe('the verdict of a soak', () => {
     tables: 5,
     store: 10e6,
     processor: 0.3,
+    waited: 0.02,
     pingMedian: 0.2,
     pingHigh: 5,
     late: 1,
@@ -50,6 +51,7 @@ describe('the verdict of a soak', () => {
       [figure]: steady[figure] * (1 + ((times - 1) * at) / seconds.length),
       ...(figure === 'at' ? { at } : {}),
     }))
+  const steadily = ({ at }: Sample): Sample => ({ ...steady, at })
   const flat = growing('at', 1)
   const lives = (times: number): Live[] =>
     seconds.filter(at => at % 25 === 0).map(at => ({ at, heap: 20e6 * (1 + ((times - 1) * at) / seconds.length) }))
@@ -80,9 +82,16 @@ describe('the verdict of a soak', () => {
     expect(judge(flat, lives(1.5))).toEqual([expect.stringMatching(/^heap without garbage is not flat/)])
   })
 
-  test('does not blame the gateway for pings that the machine holds up', () => {
-    const samples = growing('pingHigh', 5).map((each, i) => ({ ...each, late: growing('late', 25)[i]?.late ?? 0 }))
-    expect(judge(samples)).toEqual([])
+  test.each<['late' | 'waited', number]>([
+    ['late', 30],
+    ['waited', 0.3],
+  ])('does not blame the gateway for pings of seconds in which the machine was busy (%s)', (figure, value) => {
+    const disturbed = growing('pingHigh', 5).map(each =>
+      each.at % 10 < 3 ? steadily(each) : { ...each, [figure]: value },
+    )
+    expect(judge(disturbed)).toEqual([])
+    const busy = growing('pingHigh', 5).map(each => ({ ...each, [figure]: value }))
+    expect(judge(busy)).toEqual([])
   })
 
   test.each<[string, Remains, RegExp]>([

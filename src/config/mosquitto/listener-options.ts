@@ -95,7 +95,7 @@ export const LISTENER_OPTIONS: Readonly<Record<string, Option>> = {
   ),
   max_topic_alias_broker: named(
     whole(0, MAX_UINT16, () => 'Invalid max_topic_alias_broker value in configuration.'),
-    'is not honoured: the gateway uses as many aliases as the client offers, up to 16',
+    'is not honoured: the gateway uses as many aliases as a client offers, up to a bound of its own',
   ),
   use_username_as_clientid: key(flag, keysOf, 'username_as_client_id'),
   accept_protocol_versions: option(anything, (rest, at) => {

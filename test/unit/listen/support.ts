@@ -1,6 +1,8 @@
 /** A listener under test: started on a free loopback port, keeping every stream that its handler got. */
+import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -10,7 +12,7 @@ import { ConnectionLimit } from '../../../src/listen/limit.ts'
 import { openListener } from '../../../src/listen/open.ts'
 import type { ConnectionDetails, Listener, ListenerSettings, TlsSettings } from '../../../src/listen/ports.ts'
 import { type LogLine, recordLog } from '../../support/record-log.ts'
-import { until } from '../../support/wait.ts'
+import { until, within } from '../../support/wait.ts'
 
 export interface Accepted {
   stream: Duplex
@@ -104,4 +106,23 @@ export function folderOfFile(): { folder: string; remove: () => Promise<void> } 
 /** What stands in a configuration that says nothing more about TLS. */
 export function tlsSettings(settings: Partial<TlsSettings>): TlsSettings {
   return { clientCertificates: 'none', minVersion: 'TLSv1.2', alpn: [], pskHint: 'larder', ...settings }
+}
+
+/** A PROXY header of version 1, and what it says. */
+export const PROXY_LINE = 'PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n'
+export const PROXY_SOURCE = { remoteAddress: '192.0.2.1', remotePort: 56_324 }
+
+/** A TCP client that is connected. */
+export async function client(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  onTestFinished(() => void socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Resolves when the other side has closed. */
+export async function gone(socket: Socket): Promise<void> {
+  socket.resume()
+  if (!socket.closed) await within(closed(socket), { what: 'the connection to be closed' })
 }
