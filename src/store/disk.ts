@@ -140,6 +140,13 @@ export class Disk implements BatchWriter {
     return key
   }
 
+  /** Has LevelDB give back the space of what was deleted, which it else does when it comes to it. */
+  async compact(range: Range): Promise<void> {
+    await this.#readable
+    const level = this.#level as unknown as { compactRange(start: Buffer, end: Buffer): Promise<void> }
+    await level.compactRange(range.gte, range.lt)
+  }
+
   async write(operations: Operation[], sync: boolean): Promise<void> {
     if (this.#hasFailed) await this.#reopen()
     try {

@@ -4,14 +4,14 @@
  */
 import { join } from 'node:path'
 import type { Clock, ClockSync, Timer } from '../kernel/clock.ts'
-import { LarderError } from '../kernel/errors.ts'
+import { LarderError, reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { type BatchWriter, Committer, type CommitterStats, type Operation } from './committer.ts'
 import { type Disk, type DiskStats, isFull } from './disk.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Durability, type DurabilityRule } from './durability.ts'
 import { Engine, type EngineStats, type Incoming } from './engine.ts'
-import { nameKey } from './keys.ts'
+import { EVERYTHING, nameKey } from './keys.ts'
 import { migrate } from './migrations.ts'
 import { closeStore, type Opening, openStore } from './opening.ts'
 import { type QueueLimits, Quota } from './quota.ts'
@@ -24,6 +24,8 @@ import { Sweeper } from './sweeper.ts'
 import { encodeTime, StoreTime } from './time.ts'
 import { Wills } from './wills.ts'
 
+/** Milliseconds between two rounds that give back the space of what was deleted. */
+const RECLAIM_INTERVAL_MS = 2_000
 /** Milliseconds between two records of the time of the store, while there are other writes anyway… */
 const TIME_INTERVAL_MS = 10_000
 /** …and while there are none. */
@@ -81,6 +83,9 @@ export class Store {
   readonly #deps: StoreDependencies
   readonly #location: string
   readonly #guard: DiskGuard
+  /** Records deleted since space was last reclaimed. */
+  #deletions = 0
+  #reclaimedAt = Number.NEGATIVE_INFINITY
   #open: Open | null = null
 
   constructor(options: StoreOptions, deps: StoreDependencies) {
@@ -164,7 +169,7 @@ export class Store {
     const retained = new RetainedMessages({ time })
     const hasRoom = () => !guard.isLow && !committer.isFailing
     const committer: Committer = new Committer({
-      writer: writer(watched(disk, guard)),
+      writer: writer(watched(disk, guard, count => (this.#deletions += count))),
       clock,
       log,
       soonDelay: commitDelay,
@@ -196,6 +201,7 @@ export class Store {
     const onStep = () => {
       time.catchUp()
       engine.endEpisodes()
+      if (guard.isLow) void this.#reclaim(disk)
     }
     const sweeper = new Sweeper({ queues: sessions, retained, time, clock, log, onStep })
     return { committer, quota, engine, reader, sessions, subscriptions, retained, incoming, wills, sweeper }
@@ -204,6 +210,26 @@ export class Store {
   get #opened(): Open {
     if (this.#open === null) throw new LarderError('STORE_FAILED', 'the store is not open.')
     return this.#open
+  }
+
+  /**
+   * The disk is nearly full: what was deleted must make room, now that hardly anything is written and LevelDB would
+   * not come to it by itself.
+   */
+  async #reclaim(disk: Disk): Promise<void> {
+    const now = this.#deps.clock.monotonic()
+    if (this.#deletions === 0 || now - this.#reclaimedAt < RECLAIM_INTERVAL_MS) return
+    this.#deletions = 0
+    // One at a time, however long it takes.
+    this.#reclaimedAt = Number.POSITIVE_INFINITY
+    try {
+      await disk.compact(EVERYTHING)
+      this.#guard.look()
+    } catch (error) {
+      this.#deps.log.warn({ reason: reasonOf(error) }, 'the space of deleted messages could not be given back')
+    } finally {
+      this.#reclaimedAt = this.#deps.clock.monotonic()
+    }
   }
 
   #writeRetained(): void {
@@ -223,7 +249,7 @@ export class Store {
 }
 
 /** Tells the guard what is written, and that the disk is full. */
-function watched(disk: Disk, guard: DiskGuard): BatchWriter {
+function watched(disk: Disk, guard: DiskGuard, onDeleted: (count: number) => void): BatchWriter {
   return {
     async write(operations, sync) {
       try {
@@ -233,8 +259,13 @@ function watched(disk: Disk, guard: DiskGuard): BatchWriter {
         throw error
       }
       let bytes = 0
-      for (const operation of operations) bytes += operation.type === 'put' ? operation.value.length : 0
+      let deletions = 0
+      for (const operation of operations) {
+        if (operation.type === 'put') bytes += operation.value.length
+        else deletions++
+      }
       guard.wrote(bytes)
+      onDeleted(deletions)
     },
   }
 }

@@ -70,7 +70,10 @@ async function layOutSystem(root: string, config: string): Promise<void> {
   const packages = await succeed(process.execPath, ['scripts/build.mjs', '--packages'], ROOT)
   for (const library of libraries) await copy(library, join(root, library))
   for (const path of ['package.json', ...built, ...packages]) await copy(join(ROOT, path), join(app, path))
-  await writeFile(join(app, 'larder.yaml'), `listeners: ['mqtt://0.0.0.0:${GUEST_PORT}']\ndata_dir: /data\n${config}\n`)
+  await writeFile(
+    join(app, 'larder.yaml'),
+    `listeners: ['mqtt://0.0.0.0:${GUEST_PORT}']\naccess: { allow_anonymous: true }\ndata_dir: /data\n${config}\n`,
+  )
 }
 
 async function copy(from: string, to: string): Promise<void> {
