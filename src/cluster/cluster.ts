@@ -30,6 +30,7 @@ export function redisLimits(): string[] {
   return [
     'A message is acknowledged when Redis has it: how much is lost when Redis dies is for Redis to say (appendonly yes and appendfsync always lose nothing; everysec a second; without appendonly, what came after the last snapshot).',
     'A message of QoS 2 may come twice when a gateway dies between writing the message and writing that it was received.',
+    'A subscription counts on the other gateways a moment after its SUBACK: what is published there before that is not queued for it.',
     'Every message that a persistent session waits for is written, once for each session, also when its subscriber is connected: store.durability, its overrides and store.commit_delay do nothing.',
     'limits.max_queued_messages, max_queued_bytes and the limits on age and disk do nothing for sessions that Redis keeps: Redis must have room (maxmemory-policy noeviction), and when it has none, nothing is acknowledged.',
     'The time that a long queue takes to drain grows with its length: Redis looks through all of it for each acknowledgement.',

@@ -12,6 +12,7 @@ import { openListener } from '../../src/listen/open.ts'
 import type { Broker } from './broker.ts'
 import { type LogLine, recordLog } from './record-log.ts'
 import { type RedisServer, startRedis } from './redis.ts'
+import { until } from './wait.ts'
 
 const LIMITS = {
   maxPacketSize: 1024 * 1024,
@@ -100,4 +101,10 @@ export async function endCluster(): Promise<unknown[]> {
 /** The numbers from `from` up to but not `to`, as payloads. */
 export function numbers(from: number, to: number): string[] {
   return Array.from({ length: to - from }, (_, i) => String(from + i))
+}
+
+/** Resolves when every gateway knows that somebody's queue wants `topic`: the others hear of a subscription a moment after its SUBACK. */
+export async function isKnownEverywhere(topic: string): Promise<void> {
+  const knows = ({ hub }: Node) => hub.persistence.queues.targets(topic).length > 0
+  await until(() => nodes.every(knows), { what: `all gateways to know the subscription to ${topic}` })
 }

@@ -2,7 +2,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/kernel/clock.ts'
 import { connectClient as connect } from '../interop/mqttjs.ts'
-import { admin, beginCluster, endCluster, type Node, numbers, startNode } from '../support/cluster.ts'
+import {
+  admin,
+  beginCluster,
+  endCluster,
+  isKnownEverywhere,
+  type Node,
+  numbers,
+  startNode,
+} from '../support/cluster.ts'
 import { RawClient } from '../support/mqtt-client.ts'
 import { needs } from '../support/needs.ts'
 import type { RedisServer } from '../support/redis.ts'
@@ -26,6 +34,7 @@ describe.skipIf(!needs('redis-server'))('two gateways on one Redis', () => {
   test('a client that moves finds its queue, in order, on either', async () => {
     const first = await RawClient.connect({ port: a.port, clientId: 'mover', clean: false })
     await first.subscribe({ topic: 'home/+/door', qos: 2 })
+    await isKnownEverywhere('home/front/door')
     await first.disconnect()
     await using publisher = await RawClient.connect({ port: b.port })
     for (const number of numbers(0, 40)) {
@@ -54,6 +63,7 @@ describe.skipIf(!needs('redis-server'))('two gateways on one Redis', () => {
   test('what was acknowledged leaves nothing in Redis, nor does a session that ends', async () => {
     const first = await RawClient.connect({ port: a.port, clientId: 'tidy', clean: false })
     await first.subscribe({ topic: 'tidy', qos: 2 })
+    await isKnownEverywhere('tidy')
     await using publisher = await RawClient.connect({ port: b.port, clientId: 'publisher', clean: false })
     for (const number of numbers(0, 30))
       await publisher.publish('tidy', number, { qos: Number(number) % 2 === 0 ? 1 : 2 })
@@ -76,6 +86,7 @@ describe.skipIf(!needs('redis-server'))('two gateways on one Redis', () => {
   test('an UNSUBSCRIBE from everything leaves what is waiting', async () => {
     const first = await RawClient.connect({ port: a.port, clientId: 'last', clean: false, acknowledging: false })
     await first.subscribe({ topic: 'last', qos: 1 })
+    await isKnownEverywhere('last')
     await using publisher = await RawClient.connect({ port: a.port })
     await publisher.publish('last', 'sent', { qos: 1 })
     await first.received(1)
@@ -162,6 +173,7 @@ describe.skipIf(!needs('redis-server'))('two gateways on one Redis', () => {
   test('QoS 2 comes exactly once though the subscriber moves at every step', async () => {
     const first = await RawClient.connect({ port: a.port, clientId: 'exact', clean: false, acknowledging: false })
     await first.subscribe({ topic: 'exact', qos: 2 })
+    await isKnownEverywhere('exact')
     await using publisher = await RawClient.connect({ port: b.port })
     await publisher.publish('exact', 'once', { qos: 2 })
     await first.received(1)
