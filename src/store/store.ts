@@ -26,6 +26,8 @@ import { Wills } from './wills.ts'
 
 /** Milliseconds between two rounds that give back the space of what was deleted. */
 const RECLAIM_INTERVAL_MS = 2_000
+/** It is given back when no more than this part is left of what waited: the whole store may be rewritten for it. */
+const RECLAIM_SHARE = 0.75
 /** Milliseconds between two records of the time of the store, while there are other writes anyway… */
 const TIME_INTERVAL_MS = 10_000
 /** …and while there are none. */
@@ -83,8 +85,8 @@ export class Store {
   readonly #deps: StoreDependencies
   readonly #location: string
   readonly #guard: DiskGuard
-  /** Records deleted since space was last reclaimed. */
-  #deletions = 0
+  /** Bytes that waited, at most, since space was last reclaimed. */
+  #waited = 0
   #reclaimedAt = Number.NEGATIVE_INFINITY
   #open: Open | null = null
 
@@ -169,7 +171,7 @@ export class Store {
     const retained = new RetainedMessages({ time })
     const hasRoom = () => !guard.isLow && !committer.isFailing
     const committer: Committer = new Committer({
-      writer: writer(watched(disk, guard, count => (this.#deletions += count))),
+      writer: writer(watched(disk, guard)),
       clock,
       log,
       soonDelay: commitDelay,
@@ -201,7 +203,8 @@ export class Store {
     const onStep = () => {
       time.catchUp()
       engine.endEpisodes()
-      if (guard.isLow) void this.#reclaim(disk)
+      this.#waited = Math.max(this.#waited, quota.bytes)
+      if (guard.isLow) void this.#reclaim(disk, quota.bytes)
     }
     const sweeper = new Sweeper({ queues: sessions, retained, time, clock, log, onStep })
     return { committer, quota, engine, reader, sessions, subscriptions, retained, incoming, wills, sweeper }
@@ -214,12 +217,13 @@ export class Store {
 
   /**
    * The disk is nearly full: what was deleted must make room, now that hardly anything is written and LevelDB would
-   * not come to it by itself.
+   * not come to it by itself. Not for a few messages, and not where there is no room to rewrite what is left.
    */
-  async #reclaim(disk: Disk): Promise<void> {
+  async #reclaim(disk: Disk, waiting: number): Promise<void> {
     const now = this.#deps.clock.monotonic()
-    if (this.#deletions === 0 || now - this.#reclaimedAt < RECLAIM_INTERVAL_MS) return
-    this.#deletions = 0
+    if (waiting >= RECLAIM_SHARE * this.#waited || waiting > (this.#guard.free ?? 0)) return
+    if (now - this.#reclaimedAt < RECLAIM_INTERVAL_MS) return
+    this.#waited = waiting
     // One at a time, however long it takes.
     this.#reclaimedAt = Number.POSITIVE_INFINITY
     try {
@@ -249,7 +253,7 @@ export class Store {
 }
 
 /** Tells the guard what is written, and that the disk is full. */
-function watched(disk: Disk, guard: DiskGuard, onDeleted: (count: number) => void): BatchWriter {
+function watched(disk: Disk, guard: DiskGuard): BatchWriter {
   return {
     async write(operations, sync) {
       try {
@@ -259,13 +263,8 @@ function watched(disk: Disk, guard: DiskGuard, onDeleted: (count: number) => voi
         throw error
       }
       let bytes = 0
-      let deletions = 0
-      for (const operation of operations) {
-        if (operation.type === 'put') bytes += operation.value.length
-        else deletions++
-      }
+      for (const operation of operations) bytes += operation.type === 'put' ? operation.value.length : 0
       guard.wrote(bytes)
-      onDeleted(deletions)
     },
   }
 }

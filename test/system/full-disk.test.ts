@@ -5,9 +5,10 @@
  */
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { IPubackPacket, QoS } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { type Gateway, startGateway } from '../support/gateway.ts'
@@ -26,6 +27,8 @@ const PAYLOAD = 64 * 1024
 const QUOTA_EXCEEDED = 0x97
 /** ms in which the gateway looks at the free space at least twice. */
 const TWO_LOOKS = 15_000
+/** ms between two messages that a slow session takes, longer than a deletion waits for company. */
+const ONE_A_SECOND = 1_000
 /** Deadline in ms of a test. */
 const LONG = 120_000
 
@@ -254,6 +257,36 @@ describe.skipIf(!canMount)('below its limit of free space the gateway', { timeou
     expect(await after(20_000).run(port)).toBe(true)
     expect(await drain(port, numbers(20_000))).toEqual([])
   })
+
+  test('does not rewrite what waits for the few messages that another session takes', async () => {
+    using disk = SmallDisk.mount() as SmallDisk
+    await using gateway = await on(disk, LIMIT)
+    const { port } = gateway
+    await leaveSession(port)
+    await using few = await RawClient.connect({ port, clientId: 'few', clean: false, acknowledging: false })
+    await few.subscribe({ topic: 'few', qos: 1 })
+    await using publisher = await RawClient.connect({ port })
+    for (let i = 0; i < 10; i++) await publisher.publish('few', `${i}`, { qos: 1 })
+    await few.received(10)
+    await floodUntilRefused(port)
+    // LevelDB counts its files: until it has nothing left to do of the flood, and from then on.
+    const files = (): number =>
+      Math.max(...readdirSync(join(disk.dataDir, 'store')).map(name => Number.parseInt(name, 10) || 0))
+    let before = -1
+    await until(
+      () => {
+        const isAtRest = files() === before
+        before = files()
+        return isAtRest
+      },
+      { what: 'a store at rest', every: 1_500 },
+    )
+    for (let i = 0; i < 6; i++) {
+      few.acknowledge(1)
+      await pause(ONE_A_SECOND)
+    }
+    expect(files() - before, gateway.log).toBeLessThanOrEqual(2)
+  })
 })
 
 describe.skipIf(!canMount)('another program fills the disk to the last byte', { timeout: LONG }, () => {
@@ -291,7 +324,7 @@ describe.skipIf(!canMount)('another program fills the disk to the last byte', { 
     await leaveSession(gateway.port)
     const { ledger, running } = await publishOnto(disk, gateway)
     // Long enough for everything that tries again to have done so.
-    await new Promise(resolve => setTimeout(resolve, 12_000))
+    await pause(12_000)
     expect(times(gateway, LOW), gateway.log).toBe(1)
     expect(gateway.stderr.split('\n').length, gateway.log).toBeLessThan(10)
     await finish(disk, gateway, ledger, running)
