@@ -44,7 +44,8 @@ export function conformance(standard: Standard): void {
         const reason = obstacle(row)
         if (reason !== undefined) {
           skipped.set(reason, [...(skipped.get(reason) ?? []), title])
-          it.skip(title)
+          // With its reason in its name, and once more in the summary.
+          it.skip(`${title}: ${reason}`)
           continue
         }
         const fails = REFERENCE && row.mosquittoDiffers !== undefined
