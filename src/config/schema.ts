@@ -4,6 +4,12 @@
  * files of this folder; nobody else ever sees the text.
  */
 import type { LogFormat, LogLevel } from '../kernel/log.ts'
+import type { FileConfig } from './kinds/file.ts'
+import type { GpioConfig } from './kinds/gpio.ts'
+import type { SerialConfig } from './kinds/serial.ts'
+import type { SystemConfig } from './kinds/system.ts'
+
+export type { FileConfig, GpioConfig, SerialConfig, SystemConfig }
 
 export interface Config {
   /** The gateway's name; also the room of its `system` source. */
@@ -174,54 +180,6 @@ export type DeviceConfig =
   | (DeviceCommon & { kind: 'gpio'; settings: GpioConfig })
   | (DeviceCommon & { kind: 'file'; settings: FileConfig })
   | (DeviceCommon & { kind: 'system'; settings: SystemConfig })
-
-export interface SerialConfig {
-  /** Absolute. */
-  path: string
-  baud: number
-  dataBits: 7 | 8
-  parity: 'none' | 'even' | 'odd'
-  stopBits: 1 | 2
-  codec: 'json' | 'pairs' | 'csv' | 'number'
-  /** Names of the columns; empty unless `codec` is `csv`. */
-  columns: string[]
-  /** Between the columns of `csv`. */
-  separator: string
-  /** Bytes of one line. */
-  maxLine: number
-  /** ms without a byte after which the port counts as unplugged and is reopened; undefined never does. */
-  silence: number | undefined
-  /** Ends each line that is written to the device. */
-  writeLineEnding: '\n' | '\r\n' | '\r' | ''
-}
-
-export interface GpioConfig {
-  /** BCM number, 0 to 53. */
-  pin: number
-  direction: 'in' | 'out'
-  activeLow: boolean
-  /** Inputs: ms that a level must stand before it counts. */
-  debounce: number
-  /** Outputs: level to set when opened; undefined keeps the one it has. */
-  initial: boolean | undefined
-  driver: 'auto' | 'onoff' | 'memory'
-}
-
-export interface FileConfig {
-  /** Absolute. */
-  path: string
-  /** ms between two readings. */
-  every: number
-  /** Regular expression whose first group is the value; undefined takes the first number in the file. */
-  pattern: string | undefined
-}
-
-export interface SystemConfig {
-  /** ms between two readings. */
-  every: number
-  /** Absolute path; the disk it lies on is measured. */
-  disk: string
-}
 
 interface ScheduleCommon {
   name?: string
