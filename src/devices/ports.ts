@@ -9,6 +9,17 @@ export type Value = number | string | boolean
 /** What a source read at one moment: one value, or several by name. */
 export interface Reading {
   readonly value: Value | Readonly<Record<string, Value>>
+  /** Wall time in ms at which the device itself says it was measured; absent when it says nothing. */
+  readonly at?: number | undefined
+}
+
+/** What a value is, in the words of Home Assistant: for its discovery and for whoever shows it. */
+export interface ValueDescription {
+  /** Such as `°C`; absent for text and on/off. */
+  readonly unit?: string | undefined
+  /** Such as `temperature`, `carbon_dioxide`, `energy`, `door`. */
+  readonly deviceClass?: string | undefined
+  readonly stateClass?: 'measurement' | 'total' | 'total_increasing' | undefined
 }
 
 /** Where a source reports to. */
@@ -29,6 +40,8 @@ export interface Source {
   poll?(): Promise<void>
   /** Takes a command: the payload of a message on `…/set`. Rejects with a sentence that says what is accepted. Absent when it is no sink. */
   command?(payload: string): Promise<void>
+  /** What its values are, by name; under the empty name, a single value. Only what the source itself knows. */
+  readonly values?: Readonly<Record<string, ValueDescription>> | undefined
 }
 
 /** A pin as the owner names it. */
