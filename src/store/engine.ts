@@ -334,7 +334,12 @@ export class Engine implements QueueEngine, QueueStore {
 
   erase(ref: Ref): void {
     const { queue, entry } = ref
-    this.#committer.write({ type: 'del', key: queueKey(queue.session, ref.index) }, 'lazy', { queue })
+    const operation: Operation = { type: 'del', key: queueKey(queue.session, ref.index) }
+    if (!entry.isInline && !entry.isAbandoned() && entry.doubtfulPlaces().length > 0) {
+      this.#reader.eraseLater(entry, operation, queue)
+      return
+    }
+    this.#committer.write(operation, 'lazy', { queue })
     if (!entry.isInline && entry.isAbandoned()) {
       this.#committer.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
     }

@@ -127,6 +127,12 @@ export class Entry {
     }
     return true
   }
+
+  /** Of a message that is not abandoned as far as can be told: where it waits, when only the disk can tell that of all places; else none. */
+  doubtfulPlaces(): readonly Place[] {
+    const waiting = (this.#places ?? this.refs).slice(this.#gone).filter(({ queue, index }) => queue.has(index))
+    return waiting.every(({ queue, index }) => queue.isDoubtful(index)) ? waiting : []
+  }
 }
 
 /** How a message is to be sent to one session. */

@@ -85,6 +85,8 @@ export class LevelQueue implements SessionQueue {
   readonly #page = new Deque<Ref>()
   /** Of what is on disk, everything below this was read for this connection. */
   #readTo: number
+  /** On disk, some places in this range were removed in an earlier life, out of order; which ones, shows when they are read. */
+  readonly #doubtful: { from: number; readonly until: number }
   /** Removed, but not yet passed by `head`: acknowledged out of order, or a gap on disk. */
   readonly #removedAhead = new Set<number>()
   /** Counts connections; a page that was read for an earlier one is thrown away. */
@@ -112,6 +114,8 @@ export class LevelQueue implements SessionQueue {
     this.#readTo = fields.head
     this.#tail = fields.position.tail
     this.#memoryFirst = fields.position.tail
+    const hasGaps = fields.position.count < fields.position.tail - fields.head
+    this.#doubtful = { from: fields.head, until: hasGaps ? fields.position.tail : fields.head }
     this.#count = 0
     this.#bytes = 0
     this.#soonest = fields.position.soonest
@@ -169,6 +173,11 @@ export class LevelQueue implements SessionQueue {
   /** True while the message at `index` waits for this session. */
   has(index: number): boolean {
     return !this.discarded && index >= this.#head && index < this.#tail && !this.#removedAhead.has(index)
+  }
+
+  /** True when only the disk can tell whether the message at `index`, which `has` takes for waiting, still does. */
+  isDoubtful(index: number): boolean {
+    return index >= this.#doubtful.from && index < this.#doubtful.until
   }
 
   /** Appends a message that the next commit will write. */
@@ -386,6 +395,7 @@ export class LevelQueue implements SessionQueue {
     }
     if (page.readUntil > expected) this.#passGap(expected, page.readUntil)
     this.#readTo = page.readUntil
+    this.#doubtful.from = Math.max(this.#doubtful.from, page.readUntil)
     if (this.#page.length === 0) this.#next = Math.max(this.#next, page.readUntil)
   }
 

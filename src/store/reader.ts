@@ -4,7 +4,7 @@
  */
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
-import type { Committer } from './committer.ts'
+import type { Committer, Operation } from './committer.ts'
 import { after, type Disk, isDamage } from './disk.ts'
 import { DURABLE, Entry, type Place, Ref } from './entry.ts'
 import { bodyKey, indexOfKey, queueKey, queueRange, sessionKey } from './keys.ts'
@@ -24,6 +24,9 @@ export class QueueReader {
   readonly #committer: Committer
   readonly #sessions: Sessions
   readonly #log: Log
+  /** To be deleted when it is known whether the message goes, too. */
+  readonly #doubted: { entry: Entry; reference: Operation; queue: LevelQueue }[] = []
+  #settling: Promise<void> | undefined
 
   constructor(deps: { disk: Disk; committer: Committer; sessions: Sessions; log: Log }) {
     this.#disk = deps.disk
@@ -107,11 +110,11 @@ export class QueueReader {
           if (reference !== undefined && reference.body === undefined) known.push(reference.message)
         }
         const bodies = await this.#disk.getMany(known.map(bodyKey))
+        const entries = known.flatMap((message, i) => (bodies[i] === undefined ? [] : [this.#load(message, bodies[i])]))
+        const abandoned = await this.#abandoned(entries)
         for (const [key] of records) this.#committer.write({ type: 'del', key }, 'lazy')
-        for (const [i, message] of known.entries()) {
-          const body = bodies[i]
-          if (body === undefined || !this.#load(message, body).isAbandoned()) continue
-          this.#committer.write({ type: 'del', key: bodyKey(message) }, 'lazy')
+        for (const entry of abandoned) {
+          this.#committer.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
         }
         await this.#committer.durable()
       }
@@ -122,6 +125,50 @@ export class QueueReader {
         'a discarded session could not be removed from disk; tried again at the next start',
       )
     }
+  }
+
+  /**
+   * Deletes a reference, and the message with it if no other queue holds it: which only the disk can tell, since those
+   * queues have not been read since the start. Both go in one batch, so that a crash leaves both or neither.
+   */
+  eraseLater(entry: Entry, reference: Operation, queue: LevelQueue): void {
+    this.#doubted.push({ entry, reference, queue })
+    this.#settling ??= this.#settleDoubts()
+  }
+
+  /** Resolves when what `eraseLater` was given is on its way to the disk. */
+  async settled(): Promise<void> {
+    await this.#settling
+  }
+
+  async #settleDoubts(): Promise<void> {
+    while (this.#doubted.length > 0) {
+      const doubted = this.#doubted.splice(0, PAGE_MESSAGES)
+      let abandoned = new Set<Entry>()
+      try {
+        abandoned = new Set(await this.#abandoned(doubted.map(({ entry }) => entry)))
+      } catch (error) {
+        this.#log.warn(
+          { reason: reasonOf(error) },
+          'messages that nobody waits for may stay on disk: larder store verify removes them',
+        )
+      }
+      for (const { entry, reference, queue } of doubted) {
+        this.#committer.write(reference, 'lazy', { queue })
+        if (abandoned.has(entry)) this.#committer.write({ type: 'del', key: bodyKey(entry.id) }, 'lazy')
+      }
+    }
+    this.#settling = undefined
+  }
+
+  /** Those of `entries`, which were read from disk, that no queue holds any more. */
+  async #abandoned(entries: readonly Entry[]): Promise<Entry[]> {
+    const places = entries.map(entry => entry.doubtfulPlaces())
+    const there = await this.#disk.getMany(places.flat().map(({ queue, index }) => queueKey(queue.session, index)))
+    return entries.filter((entry, i) => {
+      const records = there.splice(0, places[i]?.length ?? 0)
+      return entry.isAbandoned() || (records.length > 0 && records.every(record => record === undefined))
+    })
   }
 
   #refOf(queue: LevelQueue, index: number, reference: Reference, body: Buffer): Ref {

@@ -157,6 +157,7 @@ export class Store {
     await parts.sweeper.stop()
     this.#writeRetained()
     for (const operation of this.#timeRecord(0)) parts.committer.write(operation, 'lazy')
+    await parts.reader.settled()
     this.#open = null
     await parts.committer.close()
     await closeStore(disk)

@@ -57,6 +57,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ do: 'restart' as const }) },
 )
 
+const OUT_OF_TURN: Step[] = [
+  { do: 'publish', to: [0, 1], qos: 2, count: 3 },
+  { do: 'attach', session: 1 },
+  { do: 'take', session: 1, count: 3 },
+  { do: 'acknowledge', session: 1, pick: 1, count: 1 },
+  { do: 'restart' },
+]
+
 /** What one session should hold. */
 class Model {
   /** Published to it and not acknowledged, in order. */
@@ -209,6 +217,7 @@ test('sessions are sent what they have not acknowledged, in order, and nothing i
         await rm(dataDir, { recursive: true, force: true })
       }
     }),
-    { numRuns: 40 },
+    // One session has the second message before the first, and a restart forgets that: the other one's acknowledgement must not leave it.
+    { numRuns: Number(process.env.LARDER_QUEUE_RUNS ?? 40), examples: [[OUT_OF_TURN]] },
   )
 })
