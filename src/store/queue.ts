@@ -136,14 +136,23 @@ export class LevelQueue implements SessionQueue {
     return this.onReady !== null
   }
 
+  /**
+   * What is to be on record of the queue. It counts what the disk has: a message that is written later may have been
+   * taken by then, and never be written.
+   */
   position(): Position {
-    return {
-      tail: this.#tail,
-      sent: Math.max(this.sentBefore, this.#next),
-      count: this.#count,
-      bytes: this.#bytes,
-      soonest: this.#soonest,
+    let count = this.#count
+    let bytes = this.#bytes
+    // Messages are written in their order: those that are not stand last.
+    for (let i = this.#memory.length - 1; i >= 0; i--) {
+      const ref = this.#memory.at(i) as Ref
+      if (ref.entry.state !== PENDING) break
+      if (ref.removed) continue
+      count--
+      bytes -= ref.size
     }
+    const sent = Math.max(this.sentBefore, this.#next)
+    return { tail: this.#tail, sent, count, bytes, soonest: this.#soonest }
   }
 
   /** No message of the queue expires before this, in the time of the store; Infinity when none does. */
