@@ -19,12 +19,13 @@ import type { Grant } from '../mqtt/subscription.ts'
 import type { Committer, Operation, Urgency } from './committer.ts'
 import type { Disk } from './disk.ts'
 import { type Durability, delayOf } from './durability.ts'
-import { Entry, PENDING, type Receipt, type Received, type Ref } from './entry.ts'
-import { bodyKey, incomingKey, queueKey, subscriptionKey } from './keys.ts'
-import { type LevelQueue, NEVER, type Page, type QueueStore } from './queue.ts'
+import { Entry, PENDING, type Receipt, type Ref } from './entry.ts'
+import type { Incoming } from './incoming.ts'
+import { bodyKey, queueKey, subscriptionKey } from './keys.ts'
+import { type LevelQueue, NEVER } from './queue.ts'
+import type { Page, QueueStore } from './queue-store.ts'
 import type { Quota } from './quota.ts'
 import type { QueueReader } from './reader.ts'
-import { decodeBody, encodeBody } from './records.ts'
 import type { RetainedMessages } from './retained.ts'
 import { type Sessions, sessionRecord } from './sessions.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -35,8 +36,6 @@ const QOS0_WINDOW_MS = 2_000
 /** Milliseconds until a page that could not be read is asked for again. */
 const READ_RETRY_MS = 1_000
 
-const NO_IDS: ReceivedIds = new Set()
-
 export interface EngineStats {
   /** Messages that a limit pushed out of a queue, or that it did not let in. */
   dropped: number
@@ -45,9 +44,6 @@ export interface EngineStats {
   /** Messages that there was no room for, so that their publishers were not acknowledged. */
   refused: number
 }
-
-/** QoS 2: packet identifiers between PUBLISH and PUBREL, by client identifier. */
-export type Incoming = Map<string, Received>
 
 export interface EngineOptions {
   /** QoS 0 is queued for sessions that are away. */
@@ -135,7 +131,7 @@ export class Engine implements QueueEngine, QueueStore {
       return false
     }
     if (isRetained) this.#retained.set(message)
-    const receipt = received === undefined ? undefined : this.#receiptOf(received)
+    const receipt = received === undefined ? undefined : this.#incoming.receiptOf(received)
     const entry = this.#enter(message, { mustCommit, window, settlement, receipt })
     let urgency: Urgency = mustCommit ? 'now' : 'soon'
     for (const target of targets) if (this.#enqueue(entry, target)) urgency = 'now'
@@ -227,23 +223,15 @@ export class Engine implements QueueEngine, QueueStore {
   }
 
   received(clientId: string): ReceivedIds {
-    return this.#incoming.get(clientId) ?? NO_IDS
+    return this.#incoming.of(clientId)
   }
 
   repeated(clientId: string, packetId: number, settlement: Settlement): void {
-    const entry = this.#incoming.get(clientId)?.get(packetId)
-    if (entry === undefined || entry === null) settlement.settled()
-    else entry.alsoTell(settlement)
+    this.#incoming.repeated(clientId, packetId, settlement)
   }
 
   forget(clientId: string, packetId: number, done: () => void): void {
-    const ids = this.#incoming.get(clientId)
-    if (ids?.delete(packetId) !== true) {
-      done()
-      return
-    }
-    if (ids.size === 0) this.#incoming.delete(clientId)
-    this.#committer.write({ type: 'del', key: incomingKey(clientId, packetId) }, 'now', { done })
+    this.#incoming.forget(clientId, packetId, done)
   }
 
   retained(filter: string): Iterable<Message> {
@@ -289,7 +277,7 @@ export class Engine implements QueueEngine, QueueStore {
 
   async discard(clientId: string): Promise<void> {
     const queue = this.#sessions.find(clientId)
-    this.forgetAll(clientId)
+    this.#incoming.forgetAll(clientId)
     if (queue === undefined) return this.#committer.durable()
     for (const { topic } of this.#subscriptions.of(queue)) {
       this.#subscriptions.delete(queue, topic)
@@ -299,31 +287,6 @@ export class Engine implements QueueEngine, QueueStore {
     for (const operation of this.#sessions.delete(queue)) this.#committer.write(operation, 'now')
     await this.#committer.durable()
     if (this.#disk.isOpen) void this.#reader.purge(queue.session)
-  }
-
-  /** Records an incoming QoS 2 identifier, with its message, as aedes' contract wants it. Durable with the next commit. */
-  recordReceived(clientId: string, packetId: number, message: Message): void {
-    this.#incomingOf(clientId).set(packetId, null)
-    const value = encodeBody(message, this.#time.now(), [])
-    this.#committer.write({ type: 'put', key: incomingKey(clientId, packetId), value }, 'now')
-  }
-
-  /** The message that was recorded with an incoming identifier, if one was. */
-  async receivedMessage(clientId: string, packetId: number): Promise<Message | undefined> {
-    if (!this.received(clientId).has(packetId)) return undefined
-    const value = await this.#disk.get(incomingKey(clientId, packetId))
-    return value === undefined || value.length === 0 ? undefined : decodeBody(value).message
-  }
-
-  /** Removes every incoming QoS 2 identifier of a session. */
-  forgetAll(clientId: string): void {
-    const ids = this.#incoming.get(clientId)
-    if (ids === undefined) return
-    for (const packetId of ids.keys()) {
-      this.#committer.write({ type: 'del', key: incomingKey(clientId, packetId) }, 'now')
-    }
-    ids.clear()
-    this.#incoming.delete(clientId)
   }
 
   // What the queues need.
@@ -395,19 +358,6 @@ export class Engine implements QueueEngine, QueueStore {
       { client: queue.clientId, waiting: queue.count, overflow: this.#quota.limits.overflow },
       'the queue of a session is full and messages are dropped (limits.max_queued_…, max_total_…, overflow)',
     )
-  }
-
-  #receiptOf({ clientId, packetId }: { clientId: string; packetId: number }): Receipt {
-    return { key: incomingKey(clientId, packetId), ids: this.#incomingOf(clientId), packetId }
-  }
-
-  #incomingOf(clientId: string): Received {
-    let ids = this.#incoming.get(clientId)
-    if (ids === undefined) {
-      ids = new Map()
-      this.#incoming.set(clientId, ids)
-    }
-    return ids
   }
 
   #enter(

@@ -199,26 +199,26 @@ export class LevelPersistence implements Persistence {
   }
 
   async incomingStorePacket(client: ClientRef, packet: ContractPacket): Promise<void> {
-    const { engine, committer } = this.#parts
-    engine.recordReceived(client.id, packet.messageId as number, messageOf(packet))
+    const { incoming, committer } = this.#parts
+    incoming.record(client.id, packet.messageId as number, messageOf(packet))
     await committer.durable()
   }
 
   async incomingGetPacket(client: ClientRef, packet: { messageId: number }): Promise<object> {
-    const message = await this.#parts.engine.receivedMessage(client.id, packet.messageId)
+    const message = await this.#parts.incoming.messageOf(client.id, packet.messageId)
     if (message === undefined) throw new Error('no such packet')
     return contractPacket(message, packet.messageId)
   }
 
   async incomingDelPacket(client: ClientRef, packet: { messageId: number }): Promise<void> {
-    const { engine } = this.#parts
-    if (!engine.received(client.id).has(packet.messageId)) throw new Error('no such packet')
-    await new Promise<void>(resolve => engine.forget(client.id, packet.messageId, resolve))
+    const { incoming } = this.#parts
+    if (!incoming.of(client.id).has(packet.messageId)) throw new Error('no such packet')
+    await new Promise<void>(resolve => incoming.forget(client.id, packet.messageId, resolve))
   }
 
   async cleanIncoming(client: ClientRef): Promise<void> {
-    const { engine, committer } = this.#parts
-    engine.forgetAll(client.id)
+    const { incoming, committer } = this.#parts
+    incoming.forgetAll(client.id)
     await committer.durable()
   }
 

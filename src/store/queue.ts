@@ -13,40 +13,10 @@
 import type { Delivery, SessionExpiry, SessionQueue } from '../broker/ports.ts'
 import { Deque } from '../kernel/deque.ts'
 import { DURABLE, type Entry, PENDING, Ref, type RefOptions } from './entry.ts'
+import { Places } from './places.ts'
+import type { Page, QueueStore } from './queue-store.ts'
 import type { Quota } from './quota.ts'
 import type { Position } from './records.ts'
-
-/** What a queue needs of the store. */
-export interface QueueStore {
-  /** Reads references with `from <= index < until` in order, as many as fit a page, with their messages. */
-  readPage(queue: LevelQueue, from: number, until: number): Promise<Page>
-  /** Deletes a durable reference, and its message's body when it was the last. */
-  erase(ref: Ref): void
-  /** Writes a reference again: it was released or given a packet identifier. `done` when that is durable. */
-  rewrite(ref: Ref, done: () => void): void
-  /** A number for a PUBREC, larger than those of all before it. */
-  nextRelease(): number
-  /** A durable message is being sent: that it may have been should be on record. */
-  sent(queue: LevelQueue): void
-  /** A session has gone: what it has not acknowledged should be on disk soon. */
-  sessionLeft(queue: LevelQueue): void
-  /** Reading failed; the queue tries again later. */
-  readFailed(queue: LevelQueue, error: unknown): void
-  /** Called for each message that a limit pushed out. */
-  dropped(queue: LevelQueue): void
-  /** Called for each message whose time was over before it was sent. */
-  expired(): void
-  /** When a message may be sent no more, in the time of the store; Infinity for never. */
-  deadlineOf(entry: Entry): number
-  /** The time of the store. */
-  now(): number
-}
-
-export interface Page {
-  refs: Ref[]
-  /** Everything below this index was looked at. */
-  readUntil: number
-}
 
 /** The expiry of a session of MQTT 3.x. */
 export const NEVER: SessionExpiry = { interval: undefined, leftAt: undefined }
@@ -69,9 +39,8 @@ export class LevelQueue implements SessionQueue {
   expiry: SessionExpiry
   /** The session has ended: nothing in the queue counts any more. */
   discarded = false
-  #head: number
+  readonly #places: Places
   #next: number
-  #tail: number
   #count: number
   #bytes: number
   /** No message expires before this. */
@@ -85,10 +54,6 @@ export class LevelQueue implements SessionQueue {
   readonly #page = new Deque<Ref>()
   /** Of what is on disk, everything below this was read for this connection. */
   #readTo: number
-  /** On disk, some places in this range were removed in an earlier life, out of order; which ones, shows when they are read. */
-  readonly #doubtful: { from: number; readonly until: number }
-  /** Removed, but not yet passed by `head`: acknowledged out of order, or a gap on disk. */
-  readonly #removedAhead = new Set<number>()
   /** Counts connections; a page that was read for an earlier one is thrown away. */
   #generation = 0
   #reading = false
@@ -109,13 +74,10 @@ export class LevelQueue implements SessionQueue {
     this.session = fields.session
     this.#store = fields.store
     this.#quota = fields.quota
-    this.#head = fields.head
+    this.#places = new Places({ head: fields.head, ...fields.position })
     this.#next = fields.head
     this.#readTo = fields.head
-    this.#tail = fields.position.tail
     this.#memoryFirst = fields.position.tail
-    const hasGaps = fields.position.count < fields.position.tail - fields.head
-    this.#doubtful = { from: fields.head, until: hasGaps ? fields.position.tail : fields.head }
     this.#count = 0
     this.#bytes = 0
     this.#soonest = fields.position.soonest
@@ -151,8 +113,8 @@ export class LevelQueue implements SessionQueue {
       count--
       bytes -= ref.size
     }
-    const sent = Math.max(this.sentBefore, this.#next)
-    return { tail: this.#tail, sent, count, bytes, soonest: this.#soonest }
+    const { tail } = this.#places
+    return { tail, sent: Math.max(this.sentBefore, this.#next), count, bytes, soonest: this.#soonest }
   }
 
   /** No message of the queue expires before this, in the time of the store; Infinity when none does. */
@@ -181,17 +143,17 @@ export class LevelQueue implements SessionQueue {
 
   /** True while the message at `index` waits for this session. */
   has(index: number): boolean {
-    return !this.discarded && index >= this.#head && index < this.#tail && !this.#removedAhead.has(index)
+    return !this.discarded && this.#places.has(index)
   }
 
-  /** True when only the disk can tell whether the message at `index`, which `has` takes for waiting, still does. */
+  /** See `Places`. */
   isDoubtful(index: number): boolean {
-    return index >= this.#doubtful.from && index < this.#doubtful.until
+    return this.#places.isDoubtful(index)
   }
 
   /** Appends a message that the next commit will write. */
   append(entry: Entry, options: RefOptions): Ref {
-    const ref = new Ref(entry, this, this.#tail++, options)
+    const ref = new Ref(entry, this, this.#places.next(), options)
     this.#memory.push(ref)
     this.#memoryBytes += ref.size
     this.#account(1, ref.size)
@@ -217,12 +179,12 @@ export class LevelQueue implements SessionQueue {
     this.#reading = false
     this.#page.clear()
     this.sentBefore = Math.max(this.sentBefore, this.#next)
-    this.#next = this.#head
-    this.#readTo = this.#head
+    this.#next = this.#places.head
+    this.#readTo = this.#places.head
   }
 
   take(): Delivery | undefined {
-    while (this.#next < this.#tail) {
+    while (this.#next < this.#places.tail) {
       const fromPage = this.#page.at(0)
       if (fromPage !== undefined) {
         this.#page.shift()
@@ -299,12 +261,12 @@ export class LevelQueue implements SessionQueue {
     this.onReady = null
     this.#memory.clear()
     this.#page.clear()
-    this.#removedAhead.clear()
+    this.#places.clear()
     this.#generation++
   }
 
   async *all(): AsyncGenerator<Ref> {
-    let at = this.#head
+    let at = this.#places.head
     while (at < this.#memoryFirst) {
       const page = await this.#store.readPage(this, at, this.#memoryFirst)
       at = page.readUntil
@@ -313,29 +275,15 @@ export class LevelQueue implements SessionQueue {
     for (const ref of [...this.#memory]) if (ref.index >= at && !ref.removed) yield ref
   }
 
-  /** Notes that `index` is gone and moves `head` past everything that is. */
   #pass(index: number): void {
-    this.#removedAhead.add(index)
-    while (this.#removedAhead.delete(this.#head)) this.#head++
-    if (this.#next < this.#head) this.#next = this.#head
+    this.#places.leave(index)
+    if (this.#next < this.#places.head) this.#next = this.#places.head
     this.#recount()
-  }
-
-  /** Indexes in `[from, until)` are not on disk: they were removed before, possibly in an earlier life. */
-  #passGap(from: number, until: number): void {
-    if (from <= this.#head) {
-      for (const index of this.#removedAhead) if (index < until) this.#removedAhead.delete(index)
-      this.#head = Math.max(this.#head, until)
-      while (this.#removedAhead.delete(this.#head)) this.#head++
-      this.#recount()
-    } else {
-      for (let index = from; index < until; index++) this.#removedAhead.add(index)
-    }
   }
 
   /** After a crash the counts may include what the crash took: an empty queue puts them right. */
   #recount(): void {
-    if (this.#head < this.#tail) return
+    if (!this.#places.isEmpty) return
     this.#account(-this.#count, -this.#bytes)
     this.#soonest = Number.POSITIVE_INFINITY
   }
@@ -398,13 +346,14 @@ export class LevelQueue implements SessionQueue {
   #takePage(from: number, page: Page): void {
     let expected = from
     for (const ref of page.refs) {
-      if (ref.index > expected) this.#passGap(expected, ref.index)
+      if (ref.index > expected) this.#places.skip(expected, ref.index)
       expected = ref.index + 1
       if (this.has(ref.index)) this.#page.push(ref)
     }
-    if (page.readUntil > expected) this.#passGap(expected, page.readUntil)
+    if (page.readUntil > expected) this.#places.skip(expected, page.readUntil)
+    this.#recount()
     this.#readTo = page.readUntil
-    this.#doubtful.from = Math.max(this.#doubtful.from, page.readUntil)
+    this.#places.seen(page.readUntil)
     if (this.#page.length === 0) this.#next = Math.max(this.#next, page.readUntil)
   }
 

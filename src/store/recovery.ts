@@ -6,11 +6,11 @@ import type { Subscription } from '../broker/ports.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Disk, Range } from './disk.ts'
-import type { Engine, Incoming } from './engine.ts'
+import type { Engine } from './engine.ts'
+import type { Incoming } from './incoming.ts'
 import {
   familyRange,
   filterOfKey,
-  incomingOfKey,
   indexOfKey,
   messageOfKey,
   nameKey,
@@ -69,12 +69,7 @@ export async function load(disk: Disk, parts: Parts): Promise<void> {
     const options = JSON.parse(value.toString()) as Omit<Subscription, 'topic'>
     if (queue !== undefined) subscriptions.set(queue, { topic: filterOfKey(key), ...options })
   })
-  await each('i', key => {
-    const { clientId, packetId } = incomingOfKey(key)
-    const ids = incoming.get(clientId)
-    if (ids === undefined) incoming.set(clientId, new Map([[packetId, null]]))
-    else ids.set(packetId, null)
-  })
+  await each('i', key => incoming.load(key))
   await each('r', (key, value) => retained.load(key, value))
   await each('w', (key, value) => wills.load(key, value))
   await each('d', key => void reader.purge(sessionOfKey(key)))

@@ -7,7 +7,8 @@
 import type { SessionExpiry } from '../broker/ports.ts'
 import type { Operation } from './committer.ts'
 import { nameKey, sessionKey } from './keys.ts'
-import { LevelQueue, NEVER, type QueueStore } from './queue.ts'
+import { LevelQueue, NEVER } from './queue.ts'
+import type { QueueStore } from './queue-store.ts'
 import type { Quota } from './quota.ts'
 import type { Position } from './records.ts'
 

@@ -10,7 +10,8 @@ import { type BatchWriter, Committer, type CommitterStats, type Operation } from
 import { type Disk, type DiskStats, isFull } from './disk.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Durability, type DurabilityRule } from './durability.ts'
-import { Engine, type EngineStats, type Incoming } from './engine.ts'
+import { Engine, type EngineStats } from './engine.ts'
+import { Incoming } from './incoming.ts'
 import { EVERYTHING, nameKey } from './keys.ts'
 import { migrate } from './migrations.ts'
 import { closeStore, type Opening, openStore } from './opening.ts'
@@ -182,7 +183,7 @@ export class Store {
     const quota = new Quota(limits)
     const sessions = new Sessions({ quota })
     const subscriptions = new Subscriptions({ queueQos0 })
-    const incoming: Incoming = new Map()
+    const incoming = new Incoming({ disk, committer, time })
     const wills = new Wills({ committer, clock })
     const reader = new QueueReader({ disk, committer, sessions, log })
     const engine = new Engine({

@@ -9,9 +9,9 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { readlink, stat } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
-import type { Clock, Timer } from '../kernel/clock.ts'
-import { reasonOf } from '../kernel/errors.ts'
-import type { Log } from '../kernel/log.ts'
+import type { Clock, Timer } from './clock.ts'
+import { reasonOf } from './errors.ts'
+import type { Log } from './log.ts'
 
 /** Milliseconds of quiet before a change is looked at: a renewal writes four files, one after the other. */
 const DEBOUNCE = 200
