@@ -25,7 +25,8 @@ COPY --from=build /program ./
 USER larder
 WORKDIR /data
 VOLUME /data
-# Inside the container every address; which port the house sees is up to whoever runs the container.
+# Inside the container every address; which port the house sees is up to whoever runs the container. Who may come in is,
+# too: without LARDER_PASSWORD_FILE or LARDER_ALLOW_ANONYMOUS=true it does not start, and says so.
 ENV NODE_ENV=production \
     NODE_OPTIONS=--max-old-space-size=192 \
     LARDER_DATA_DIR=/data \

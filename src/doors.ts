@@ -3,6 +3,7 @@
  * composition root, with `main.ts`. A reload changes both without a word to clients whom it does not concern: the socket
  * of a listener that has changed is opened anew beside the connections that it has.
  */
+import type { Server } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import { throttleFor } from './access/access.ts'
 import { Checks } from './access/checks.ts'
@@ -15,12 +16,14 @@ import type { Clock } from './kernel/clock.ts'
 import { reasonOf } from './kernel/errors.ts'
 import type { Log } from './kernel/log.ts'
 import { expiryWarning } from './listen/expiry.ts'
-import type { ConnectionLimit } from './listen/limit.ts'
+import type { Gate } from './listen/gate.ts'
 import { openListener } from './listen/open.ts'
 import type { Listener } from './listen/ports.ts'
 import { ReasonCode } from './mqtt/reason-codes.ts'
 
 const DAY_MS = 86_400_000
+
+const NOBODY: ReadonlySet<string> = new Set()
 
 /** A listener that is open. */
 interface Door {
@@ -28,6 +31,14 @@ interface Door {
   listener: Listener
   /** One object for as long as the door is there: its sessions look at it, and a reload changes what it says. */
   readonly rules: { -readonly [K in keyof ConnectionRules]: ConnectionRules[K] }
+}
+
+/** What a reload makes of one listener: a new one in its place, or the files of its certificates taken up again. */
+interface PreparedDoor {
+  readonly settings: ListenerConfig
+  readonly listener?: Listener
+  readonly rules?: Door['rules']
+  readonly takeUp?: (() => void) | undefined
 }
 
 /** A reload that has been found to be possible. */
@@ -39,23 +50,31 @@ export class Doors {
   readonly #hub: Hub
   readonly #clock: Clock
   readonly #log: Log
-  readonly #limit: ConnectionLimit
+  readonly #gate: Gate
   readonly #throttle: LoginThrottle
   readonly #checks = new Checks()
   /** By what they are made of: listeners that say the same share one. */
   #accesses = new Map<string, AccessControl>()
   #doors = new Map<string, Door>()
   /** Listeners that were replaced: nobody new comes in by them, who is there stays. */
-  readonly #retired: Listener[] = []
+  #retired: Listener[] = []
   /** The warning that was given last, by the serial number of the certificate. */
   readonly #told = new Map<string, number>()
 
-  constructor(deps: { hub: Hub; clock: Clock; log: Log; limit: ConnectionLimit }) {
+  constructor(deps: { hub: Hub; clock: Clock; log: Log; gate: Gate }) {
     this.#hub = deps.hub
     this.#clock = deps.clock
     this.#log = deps.log
-    this.#limit = deps.limit
+    this.#gate = deps.gate
     this.#throttle = throttleFor({ clock: deps.clock, log: deps.log })
+    deps.hub.rulesAt = address => this.rulesAt(address)
+  }
+
+  /** The rules of the listener at an address. Where it is no more, those that are everybody's, if there are no others. */
+  rulesAt(address: string): ConnectionRules | undefined {
+    const doors = [...this.#doors.values()]
+    const isShared = new Set(doors.map(({ rules }) => rules.access)).size === 1
+    return (doors.find(({ listener }) => listener.address() === address) ?? (isShared ? doors[0] : undefined))?.rules
   }
 
   /** Where they are, as URLs with the real ports. */
@@ -113,66 +132,104 @@ export class Doors {
       const key = keyOfAccess(access)
       if (!accesses.has(key)) accesses.set(key, this.#accesses.get(key) ?? this.#newAccess(access))
     }
-    const prepared = await Promise.all(
+    const rights = await Promise.all(
       Array.from(
         accesses.values(),
         async (access): Promise<[AccessControl, Prepared]> => [access, await access.prepare()],
       ),
     )
-    return { commit: signal => this.#commit(listeners, accesses, prepared, signal) }
+    const doors = new Map<string, PreparedDoor>()
+    try {
+      for (const [key, settings] of keyed(listeners)) doors.set(key, await this.#prepareDoor(key, settings))
+    } catch (error) {
+      for (const { listener } of doors.values()) await listener?.stop()
+      throw error
+    }
+    return { commit: signal => this.#commit(doors, accesses, rights, signal) }
+  }
+
+  /** A listener whose socket's settings are as they were has its certificates looked at: the files may be others. */
+  async #prepareDoor(key: string, settings: ListenerConfig): Promise<PreparedDoor> {
+    const door = this.#doors.get(key)
+    if (door !== undefined && isDeepStrictEqual(socketOf(door.settings), socketOf(settings))) {
+      return { settings, takeUp: await door.listener.tls?.prepare() }
+    }
+    const rules = door?.rules ?? { ...this.#hub.defaultRules }
+    // The new one answers at the old one's socket: nobody who knocks meanwhile is turned away.
+    const listener = await this.#newListener(settings, rules, () => door?.listener.handOver())
+    await listener.prepare()
+    return { settings, listener, rules }
   }
 
   async #commit(
-    listeners: readonly ListenerConfig[],
+    prepared: ReadonlyMap<string, PreparedDoor>,
     accesses: Map<string, AccessControl>,
-    prepared: readonly (readonly [AccessControl, Prepared])[],
+    rights: readonly (readonly [AccessControl, Prepared])[],
     signal: AbortSignal,
   ): Promise<void> {
-    const changed = new Map(prepared.map(([access, { commit }]) => [access, commit()]))
+    const known = new Set(this.#accesses.values())
+    for (const [access, { commit }] of rights) if (!known.has(access)) commit()
+    const opened = await this.#openFresh(prepared, accesses, signal)
+    // Nothing can fail from here on but a listener at an address that one of ours has to leave first.
+    const changed = new Map(rights.map(([access, { commit }]) => [access, known.has(access) ? commit() : NOBODY]))
     this.#accesses = accesses
-    const wanted = keyed(listeners)
     for (const [key, door] of this.#doors) {
-      if (wanted.has(key)) continue
+      if (prepared.has(key)) continue
       this.#doors.delete(key)
       this.#log.info({ listener: door.listener.address() }, 'a listener is closed')
       await door.listener.stop()
     }
-    for (const [key, settings] of wanted) {
+    for (const [key, { settings, listener, rules, takeUp }] of prepared) {
       const door = this.#doors.get(key)
-      try {
-        if (door === undefined) await this.#openDoor(key, settings, signal)
-        else await this.#renew(door, settings, signal)
-      } catch (error) {
-        this.#log.error({ listener: key, reason: reasonOf(error) }, 'a listener cannot be opened')
-      }
+      takeUp?.()
+      Object.assign(rules ?? door?.rules ?? {}, this.#rulesOf(settings))
+      if (opened.has(key)) continue
+      if (listener !== undefined && rules !== undefined) await this.#install(key, { settings, listener, rules }, signal)
+      else if (door !== undefined) door.settings = settings
     }
     for (const door of this.#doors.values()) this.#turnOut(door, changed)
   }
 
-  /** Certificates are looked at even when nothing has changed in the settings. */
-  async #renew(door: Door, settings: ListenerConfig, signal: AbortSignal): Promise<void> {
-    const before = door.settings
-    door.settings = settings
-    Object.assign(door.rules, this.#rulesOf(settings))
-    if (isDeepStrictEqual(socketOf(before), socketOf(settings))) {
-      await door.listener.tls
-        ?.reload()
-        .catch(error => this.#log.error({ reason: reasonOf(error) }, 'a certificate stays as it was'))
-      return
-    }
-    const old = door.listener
-    old.stopAccepting()
-    this.#retired.push(old)
+  /**
+   * Opens the listeners at addresses where nobody of ours is, first of all: another program may have them. Rejects with
+   * a LarderError, and leaves none open, when one cannot be opened. Gives the keys of those that are.
+   */
+  async #openFresh(
+    prepared: ReadonlyMap<string, PreparedDoor>,
+    accesses: ReadonlyMap<string, AccessControl>,
+    signal: AbortSignal,
+  ): Promise<Set<string>> {
+    const leaving = [...this.#doors].filter(([key]) => !prepared.has(key)).map(([, { settings }]) => placeOf(settings))
+    const opened: [string, Door][] = []
     try {
-      door.listener = await this.#newListener(settings, door.rules)
+      for (const [key, { settings, listener, rules }] of prepared) {
+        if (listener === undefined || rules === undefined) continue
+        if (this.#doors.has(key) || leaving.includes(placeOf(settings))) continue
+        Object.assign(rules, this.#rulesOf(settings, accesses))
+        await listener.start(signal)
+        opened.push([key, { settings, listener, rules }])
+      }
+    } catch (error) {
+      for (const { listener } of prepared.values()) await listener?.stop()
+      throw error
+    }
+    for (const [key, door] of opened) this.#doors.set(key, door)
+    return new Set(opened.map(([key]) => key))
+  }
+
+  /** Opens a listener, in place of the one that was there. Only its address can be at fault now, and that is said. */
+  async #install(key: string, door: Door, signal: AbortSignal): Promise<void> {
+    const old = this.#doors.get(key)
+    try {
       await door.listener.start(signal)
     } catch (error) {
-      this.#log.error({ listener: old.address(), reason: reasonOf(error) }, 'a listener stays as it was')
-      door.settings = before
-      Object.assign(door.rules, this.#rulesOf(before))
-      door.listener = await this.#newListener(before, door.rules)
-      await door.listener.start(signal)
+      this.#log.error({ listener: key, reason: reasonOf(error) }, 'a listener cannot be opened')
+      await door.listener.stop()
+      return
     }
+    this.#doors.set(key, door)
+    this.#retired = this.#retired.filter(({ connections }) => connections > 0)
+    if (old !== undefined) this.#retired.push(old.listener)
   }
 
   /** Who may not be here any more must go (MQTT 5: 0x87). */
@@ -195,19 +252,24 @@ export class Doors {
     this.#doors.set(key, { settings, listener, rules })
   }
 
-  #newListener(settings: ListenerConfig, rules: ConnectionRules): Promise<Listener> {
+  #newListener(
+    settings: ListenerConfig,
+    rules: ConnectionRules,
+    takeOver?: () => Server | undefined,
+  ): Promise<Listener> {
     return openListener(settings, {
+      takeOver,
       clock: this.#clock,
       log: this.#log,
-      limit: this.#limit,
+      gate: this.#gate,
       maxPacketSize: settings.maxPacketSize,
       onConnection: (stream, details) => void this.#hub.accept(stream, { ...details, rules }),
     })
   }
 
-  #newAccess({ passwordFile, aclFile, allowAnonymous }: AccessConfig): AccessControl {
+  #newAccess({ passwordFile, aclFile, allowAnonymous, grantEverySubscription }: AccessConfig): AccessControl {
     return new AccessControl({
-      settings: { passwordFile, aclFile, allowAnonymous },
+      settings: { passwordFile, aclFile, allowAnonymous, grantEverySubscription },
       log: this.#log,
       clock: this.#clock,
       throttle: this.#throttle,
@@ -215,11 +277,11 @@ export class Doors {
     })
   }
 
-  #rulesOf(settings: ListenerConfig): ConnectionRules {
+  #rulesOf(settings: ListenerConfig, accesses: ReadonlyMap<string, AccessControl> = this.#accesses): ConnectionRules {
     const { versions, maxPacketSize, maxQos, mountPoint, usernameFrom, usernameAsClientId } = settings
     const { clientIdPrefixes, allowEmptyClientId, autoIdPrefix } = settings.access
     return {
-      access: this.#accesses.get(keyOfAccess(settings.access)) ?? null,
+      access: accesses.get(keyOfAccess(settings.access)) ?? null,
       versions,
       maxPacketSize,
       maxQos,
@@ -247,11 +309,16 @@ function keyed(listeners: readonly ListenerConfig[]): Map<string, ListenerConfig
   return keys
 }
 
+/** What only one socket can have: a port, whatever the address before it, or a path. */
+function placeOf({ protocol, port, path }: ListenerConfig): string | number {
+  return protocol === 'unix' ? `${path}` : port
+}
+
 /** What of a listener's settings is fixed when its socket is opened. */
 function socketOf({ tls, maxConnections, proxyProtocol, origins, socketMode, maxPacketSize }: ListenerConfig): object {
   return { tls, maxConnections, proxyProtocol, origins, socketMode, maxPacketSize }
 }
 
-function keyOfAccess({ passwordFile, aclFile, allowAnonymous }: AccessConfig): string {
-  return JSON.stringify({ passwordFile, aclFile, allowAnonymous })
+function keyOfAccess({ passwordFile, aclFile, allowAnonymous, grantEverySubscription }: AccessConfig): string {
+  return JSON.stringify({ passwordFile, aclFile, allowAnonymous, grantEverySubscription })
 }

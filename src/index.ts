@@ -8,7 +8,20 @@ import { Gateway, type GatewayDependencies } from './main.ts'
 export { scramEntry } from './access/credentials.ts'
 export type { Conversation, EnhancedAuthentication, Step } from './access/ports.ts'
 export type { Hooks } from './broker/aedes.ts'
-export type { GpioDriver, GpioLine, GpioLineSettings, Reading, Source, SourceEvents, Value } from './devices/ports.ts'
+export type {
+  DevicePart,
+  DeviceState,
+  FieldShape,
+  GpioDriver,
+  GpioLine,
+  GpioLineEvents,
+  GpioLineSettings,
+  Reading,
+  Source,
+  SourceEvents,
+  Value,
+  ValueDescription,
+} from './devices/ports.ts'
 export { LarderError } from './kernel/errors.ts'
 export { type Log, silentLog } from './kernel/log.ts'
 export type { AddedDevice, Gateway, GatewayDependencies, PublishOptions } from './main.ts'

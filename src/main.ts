@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { openSource } from '../device/open-source.ts'
+import { PortClaims } from '../device/serial/claims.ts'
 import { ReadGate } from '../device/sysfs/read-gate.ts'
 import type { EnhancedAuthentication } from './access/ports.ts'
 import { SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
@@ -15,7 +16,7 @@ import { RedisCluster, redisLimits } from './cluster/cluster.ts'
 import { ContractPersistence } from './cluster/persistence.ts'
 import type { BridgeConfig, Config, DeviceConfig } from './config/schema.ts'
 import { DeviceManager } from './devices/manager.ts'
-import type { Device, GpioDriver, Source } from './devices/ports.ts'
+import type { Device, DeviceState, GpioDriver, Source } from './devices/ports.ts'
 import { Schedules } from './devices/schedules.ts'
 import { Doors } from './doors.ts'
 import { type Clock, type ClockSync, systemClock } from './kernel/clock.ts'
@@ -24,12 +25,13 @@ import { reasonOf } from './kernel/errors.ts'
 import { Lifecycle, type Part } from './kernel/lifecycle.ts'
 import { createLog, type Log } from './kernel/log.ts'
 import { Roster } from './kernel/roster.ts'
-import { ConnectionLimit } from './listen/limit.ts'
+import { Gate } from './listen/gate.ts'
 import type { Properties } from './mqtt/properties.ts'
 import { lossSentence } from './store/durability.ts'
 import { LevelPersistence } from './store/persistence.ts'
 import type { QueueLimits } from './store/quota.ts'
 
+export { discover } from '../device/discovery.ts'
 export { verifyStore } from './store/verify.ts'
 
 /** What a gateway can be given instead of what it would make itself. */
@@ -42,6 +44,8 @@ export interface GatewayDependencies {
   hooks?: Partial<Hooks>
   /** MQTT 5 enhanced authentication. */
   enhancedAuthentication?: EnhancedAuthentication
+  /** Where the kernel shows what is plugged in, in the place of /sys and /dev. */
+  machine?: { sysfs: string; dev: string }
   /** Used for every pin instead of the board's own. */
   gpio?: GpioDriver
 }
@@ -87,12 +91,14 @@ export class Gateway {
     this.#log = log
     this.#clock = clock
     this.#queueLimits = queueLimitsOf(limits)
+    const live = { ...limits }
     const cluster = this.#cluster()
-    this.#persistence = cluster?.persistence ?? this.#levelStore(deps)
+    const sync = deps.clockSync ?? clockSyncOf(config.store.trustClock, clock)
+    this.#persistence = cluster?.persistence ?? this.#levelStore(sync)
     this.hub = new Hub({
       persistence: this.#persistence,
       ...(cluster === undefined ? {} : { mq: cluster.mq }),
-      limits: { ...limits },
+      limits: live,
       clock,
       log,
       hooks: deps.hooks ?? {},
@@ -101,8 +107,9 @@ export class Gateway {
     if (cluster !== undefined) cluster.persistence.watcher = this.hub.shared
     this.hub.on('error', error => log.error({ reason: reasonOf(error) }, 'the broker met a fault'))
     this.#local = new LocalAccess({ hub: this.hub })
-    const limit = new ConnectionLimit({ max: limits.maxConnections, clock, log })
-    this.#doors = new Doors({ hub: this.hub, clock, log, limit })
+    // The object that a reload changes.
+    const gate = new Gate({ limits: live, clock, log })
+    this.#doors = new Doors({ hub: this.hub, clock, log, gate })
     this.#daily = new Schedules({
       schedules: listeners.some(({ tls }) => tls !== undefined) ? [CERTIFICATE_CHECK] : [],
       clock,
@@ -114,13 +121,25 @@ export class Gateway {
       onFault: (bridge, error) => log.error({ bridge, reason: reasonOf(error) }, 'a bridge did not do as it should'),
     })
     const reads = new ReadGate()
+    const ports = new PortClaims()
     this.#devices = new DeviceManager<DeviceConfig>({
       devices: config.devices,
       schedules: config.schedules,
-      openSource: device => openSource(device, { clock, reads, gpio: deps.gpio }),
+      openSource: device =>
+        openSource(device, {
+          clock,
+          reads,
+          ports,
+          gpio: deps.gpio,
+          machine: deps.machine,
+          log,
+          dataDir: config.dataDir,
+        }),
       broker: this.#local,
       log,
       clock,
+      sync,
+      random: Math.random,
     })
     this.#lifecycle = new Lifecycle({
       onStopFault: (part, error) => log.error({ part, reason: reasonOf(error) }, 'a part did not stop as it should'),
@@ -156,6 +175,11 @@ export class Gateway {
   /** Calls `listener` for every message that matches `filter`, retained ones first, until the returned function is called. */
   subscribe(filter: string, listener: (topic: string, payload: Buffer, retained?: boolean) => void): () => void {
     return this.#local.subscribe(filter, listener)
+  }
+
+  /** How each device and each part of one is doing. */
+  deviceStates(): DeviceState[] {
+    return this.#devices.states()
   }
 
   /** Adds a device with a source of the caller's own; its readings go to `/Home/<room>/<name>` unless `topic` says otherwise. */
@@ -222,7 +246,7 @@ export class Gateway {
     return (['name', 'dataDir', 'store', 'log'] as const).filter(isFixed)
   }
 
-  #levelStore(deps: GatewayDependencies): LevelPersistence {
+  #levelStore(sync: ClockSync): LevelPersistence {
     const { dataDir, store } = this.#config
     const { commitDelay, retainedInterval, queueQos0, minFree } = store
     return new LevelPersistence(
@@ -235,7 +259,7 @@ export class Gateway {
         durability: { window: store.durability, rules: store.durabilityFor },
         limits: this.#queueLimits,
       },
-      { clock: this.#clock, log: this.#log, sync: deps.clockSync ?? clockSyncOf(store.trustClock, this.#clock) },
+      { clock: this.#clock, log: this.#log, sync },
     )
   }
 

@@ -23,6 +23,8 @@ export interface AccessControlSettings {
   readonly passwordFile: string | undefined
   readonly aclFile: string | undefined
   readonly allowAnonymous: boolean
+  /** The list is not asked about a SUBSCRIBE, only about each message that it would bring. */
+  readonly grantEverySubscription: boolean
 }
 
 /** New rules that have been read and are without fault. */
@@ -109,7 +111,7 @@ export class AccessControl implements AccessRules {
   }
 
   maySubscribe(client: ClientNames, filter: string): boolean {
-    return this.#acl === null || this.#acl.maySubscribe(client, filter)
+    return this.#acl === null || this.#settings.grantEverySubscription || this.#acl.maySubscribe(client, filter)
   }
 
   mayReceive(client: ClientNames, topic: string): boolean {

@@ -9,8 +9,8 @@
  * say who may knock there. Kept in memory only; it stays over a reload.
  */
 import type { Clock, Timer } from '../kernel/clock.ts'
+import { neighbourhoodOf } from '../kernel/neighbourhood.ts'
 import { BusyError } from './checks.ts'
-import { neighbourhoodOf } from './neighbourhood.ts'
 
 /** Failures that cost no time: people mistype, and a house has several devices. */
 export const FREE_FAILURES = 10

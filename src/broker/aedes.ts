@@ -22,6 +22,11 @@ export interface PublishRequest {
   /** As `properties`, in wire form and seconds: of a will that the store kept. */
   forwarded?: Buffer | undefined
   messageExpiryInterval?: number | undefined
+  /** Who published it, when that is not the gateway itself. */
+  clientId?: string | undefined
+  userName?: string | undefined
+  /** Of a will that a crash left behind: the listener that its client came in by. */
+  listener?: string | undefined
 }
 
 /** Hooks of aedes. Each is called with the session, or null for what the gateway itself does. */

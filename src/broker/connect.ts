@@ -49,10 +49,13 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   const packet = decode(session, frame)
   const { hub } = session
   const isV5 = packet.protocolVersion === 5
+  // Who has more to say before it is let in is still a stranger.
+  if (packet.properties.authenticationMethod === undefined) session.details.onConnect?.()
   session.clean = packet.clean
   session.isBridge = packet.isBridge
   session.userName = userNameOf(session, packet)
-  session.terms = isV5 ? askedTerms(packet.properties) : fixedTerms(packet.clean)
+  const { longestExpiry } = hub
+  session.terms = isV5 ? askedTerms(packet.properties, longestExpiry) : fixedTerms(packet.clean, longestExpiry)
   const answer: Properties = isV5 ? announce(session, packet) : {}
   identify(session, packet, answer)
   session.keepalive = agreeOnKeepalive(session, packet, answer)
@@ -62,10 +65,15 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
     const { maxQos, mountPoint } = session.rules
     // [MQTT-3.2.2-12]
     if (packet.will.qos > maxQos) throw new Refusal(ReasonCode.QOS_NOT_SUPPORTED, `the will has a QoS over ${maxQos}`)
+    // [MQTT-3.2.2-13]; as Mosquitto does, MQTT 3.x gets no answer.
+    if (packet.will.retain && !hub.limits.retainAvailable) {
+      throw new MalformedPacketError('a will cannot be retained here', ReasonCode.RETAIN_NOT_SUPPORTED)
+    }
     session.will = willOf({ ...packet.will, topic: mountPoint + packet.will.topic })
   }
   await authenticate(session, packet, answer)
   if (session.closed) return
+  if (!hub.hasRoomFor(session.id)) throw new Refusal(ReasonCode.QUOTA_EXCEEDED, 'there are as many sessions as may be')
   session.register()
   hub.departed.returned(session.id, !session.clean)
   const sessionPresent = await openSession(session)
@@ -87,15 +95,24 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
 function decode(session: Session, frame: Buffer): ConnectPacket {
   // Known before the packet is read whole: it says how to answer one that cannot be.
   session.version = connectVersion(frame) ?? 4
-  return decodeControl(frame, undefined, { protocolVersions: session.rules.versions }) as ConnectPacket
+  const { maxUserProperties } = session.hub.limits
+  return decodeControl(frame, undefined, {
+    protocolVersions: session.rules.versions,
+    maxUserProperties,
+  }) as ConnectPacket
 }
 
 /** What the gateway tells an MQTT 5 client of its own limits. */
 function announce(session: Session, packet: ConnectPacket): Properties {
-  const { requestResponseInformation } = packet.properties
+  const { requestResponseInformation, sessionExpiryInterval: asked = 0 } = packet.properties
   const { maxPacketSize, maxQos, maxTopicAlias } = session.rules
+  const { receiveMaximum, retainAvailable } = session.hub.limits
+  const { sessionExpiryInterval } = session.terms
   return {
-    receiveMaximum: session.hub.limits.receiveMaximum,
+    receiveMaximum,
+    // §3.2.2.3.2 Only said where it is less than was asked for.
+    sessionExpiryInterval: sessionExpiryInterval < asked ? sessionExpiryInterval : undefined,
+    retainAvailable: retainAvailable ? undefined : false,
     maximumPacketSize: maxPacketSize,
     topicAliasMaximum: maxTopicAlias,
     // [MQTT-3.2.2-9] Only said where it is less than everything.
@@ -214,7 +231,11 @@ async function openSession(session: Session): Promise<boolean> {
   if (session.clean && queues.find(id) !== undefined) await hub.discard(id)
   const isKnown = queues.find(id) !== undefined
   if (!isKnown && terms.sessionExpiryInterval === 0) {
-    session.memoryQueue = new MemoryQueue({ limits: hub.limits, onDropped: () => hub.stats.dropped++ })
+    session.memoryQueue = new MemoryQueue({
+      limits: hub.limits,
+      memory: hub.memory,
+      onDropped: () => hub.stats.dropped++,
+    })
     return false
   }
   // [MQTT-3.1.2-4] [MQTT-3.1.2-5]; MQTT 5: [MQTT-3.1.2-5] [MQTT-3.1.2-6]
@@ -232,8 +253,11 @@ async function openSession(session: Session): Promise<boolean> {
 
 /** Keeps the will where a crash does not lose it, and forgets what an earlier connection left. */
 function storeWill(session: Session): void {
-  const { persistence } = session.hub
-  void (session.will === null ? persistence.delWill(session) : persistence.putWill(session, { ...session.will }))
+  const { hub, will, userName, details } = session
+  const { persistence } = hub
+  void (will === null
+    ? persistence.delWill(session)
+    : persistence.putWill(session, { ...will, userName, listener: details.listener }))
 }
 
 function refuse(session: Session, reasonCode: number, reasonString: string): void {
@@ -244,7 +268,9 @@ function refuse(session: Session, reasonCode: number, reasonString: string): voi
     session.hub.emit('connackSent', { returnCode: reasonCode, sessionPresent: false }, session)
     return
   }
-  const returnCode = Math.max((RETURN_CODES as readonly number[]).indexOf(reasonCode), 1)
+  const isFull = reasonCode === ReasonCode.QUOTA_EXCEEDED
+  const told = isFull ? ReasonCode.SERVER_UNAVAILABLE : reasonCode
+  const returnCode = Math.max((RETURN_CODES as readonly number[]).indexOf(told), 1)
   session.sendControl({ cmd: 'connack', returnCode, sessionPresent: false })
   session.hub.emit('connackSent', { returnCode, sessionPresent: false }, session)
 }

@@ -10,6 +10,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { EnhancedAuthentication } from '../access/ports.ts'
+import { SPOOL_CLIENT_PREFIX } from '../bridge/ports.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { LarderError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
@@ -22,12 +23,15 @@ import { AedesBase, type Hooks, type PublishRequest } from './aedes.ts'
 import { DepartedSessions } from './departed.ts'
 import { LocalEmitter } from './emitter.ts'
 import type { Limits } from './limits.ts'
+import { Memory } from './memory.ts'
 import { FlushTurn } from './outbox.ts'
 import { Parking } from './parking.ts'
 import type { Emitter, Listener, Persistence, Settlement } from './ports.ts'
 import { type ConnectionRules, defaultRules } from './rules.ts'
 import { type ConnectionDetails, Session } from './session.ts'
 import { type Picked, SharedSubscriptions } from './shared.ts'
+import { Strangers } from './strangers.ts'
+import { NEVER_EXPIRES } from './terms.ts'
 
 /** Wills that a crash left behind are published after four of these, in milliseconds, unless their clients came back. */
 const HEARTBEAT_MS = 5_000
@@ -69,11 +73,13 @@ export class Hub extends AedesBase {
   readonly shared = new SharedSubscriptions({ hub: this })
   readonly departed: DepartedSessions
   readonly parking: Parking
+  readonly memory: Memory
+  /** The rules of the listener at an address; undefined when there is none any more. Set before it is asked, or not at all. */
+  rulesAt: ((listener: string) => ConnectionRules | undefined) | null = null
   /** Told of each packet. Set before there are connections, or not at all. */
   trace: PacketTrace | null = null
   readonly enhancedAuthentication: EnhancedAuthentication | null
-  /** Bytes that connections without a session have sent of a packet that is not whole. */
-  strangerBytes = 0
+  readonly strangers = new Strangers()
   readonly #hasForwardHook: boolean
   /** Sessions that are being ended. */
   readonly #ending = new Map<string, Promise<void>>()
@@ -97,6 +103,7 @@ export class Hub extends AedesBase {
       onExpired: clientId => void this.discard(clientId),
     })
     this.parking = new Parking({ clock: deps.clock })
+    this.memory = new Memory({ limits: deps.limits, clock: deps.clock, log: deps.log })
     this.#hasForwardHook = deps.hooks?.authorizeForward !== undefined
     this.handle = (stream: Duplex, request?: IncomingMessage & { connDetails?: ConnectionDetails }) =>
       new Session({ hub: this, stream, details: request?.connDetails })
@@ -117,12 +124,30 @@ export class Hub extends AedesBase {
       for (const subscription of await persistence.subscriptionsByClient({ id: clientId })) {
         this.shared.add(clientId, subscription)
       }
-      const { interval, leftAt = persistence.time.now() } = persistence.queues.expiryOf(clientId)
-      if (interval === undefined) continue
-      const left = leftAt + interval * 1000 - persistence.time.now()
+      const { interval = NEVER_EXPIRES, leftAt = persistence.time.now() } = persistence.queues.expiryOf(clientId)
+      const longest = clientId.startsWith(SPOOL_CLIENT_PREFIX) ? NEVER_EXPIRES : this.longestExpiry
+      const seconds = Math.min(interval, longest)
+      if (seconds === NEVER_EXPIRES) continue
+      const left = leftAt + seconds * 1000 - persistence.time.now()
       if (left > 0) this.departed.add(clientId, left, null)
       else await this.discard(clientId)
     }
+  }
+
+  /** Seconds that a session may outlive its connection; `NEVER_EXPIRES` for ever. */
+  get longestExpiry(): number {
+    return Math.min(this.limits.maxSessionExpiry / 1000, NEVER_EXPIRES)
+  }
+
+  /** Whether there is room for the session of `clientId`: it is there already, or there are not as many as may be. */
+  hasRoomFor(clientId: string): boolean {
+    const { maxSessions } = this.limits
+    if (maxSessions === Number.POSITIVE_INFINITY) return true
+    const { queues } = this.persistence
+    if (this.clients[clientId] !== undefined || queues.find(clientId) !== undefined) return true
+    const ids = new Set(Object.keys(this.clients))
+    for (const id of queues.clientIds()) if (!id.startsWith(SPOOL_CLIENT_PREFIX)) ids.add(id)
+    return ids.size < maxSessions
   }
 
   /** Closes every session; resolves when they are. The store is closed by whoever opened it. */
@@ -170,19 +195,33 @@ export class Hub extends AedesBase {
       return
     }
     const session = client instanceof Session ? client : null
+    const { id: clientId, userName } = session ?? { id: request.clientId, userName: request.userName }
+    if (!this.#mayStillSay(request)) {
+      this.log.warn({ client: clientId, topic: request.topic }, 'a will is not published: its client has no right to')
+      callback?.()
+      return
+    }
     const settlement = callback === undefined ? null : settlementOf(callback)
-    this.route(this.messageOf({ ...request, clientId: session?.id, userName: session?.userName }), session, settlement)
+    this.route(this.messageOf({ ...request, clientId, userName }), session, settlement)
+  }
+
+  /** Whether a will that a crash left behind is still within the rights of its client, by the rules of where it came in. */
+  #mayStillSay({ listener, clientId = '', userName, topic }: PublishRequest): boolean {
+    if (listener === undefined) return true
+    const rules = this.rulesAt === null ? this.defaultRules : this.rulesAt(listener)
+    if (rules === undefined || isOwnTopic(topic, rules)) return false
+    return rules.access?.mayPublish({ id: clientId, userName }, topic) !== false
   }
 
   /** A message from what a publisher says. */
-  messageOf(request: PublishRequest & { clientId?: string | undefined; userName?: string | undefined }): Message {
+  messageOf(request: PublishRequest): Message {
     const { topic, payload = '', qos = 0, retain = false, clientId, userName, properties = {} } = request
     const { messageExpiryInterval = request.messageExpiryInterval } = properties
     return new Message({
       topic,
       payload: Buffer.from(payload),
       qos,
-      retain,
+      retain: retain && this.limits.retainAvailable,
       clientId,
       userName,
       forwarded: request.forwarded ?? encodeForwarded(properties),
@@ -281,8 +320,13 @@ export class Hub extends AedesBase {
 
 /** `$SYS/` is the gateway's own, unless a list lets somebody write there. Aedes' rule is the same, but knows no lists. */
 function protectOwnTopics(...[session, message, callback]: Parameters<Hooks['authorizePublish']>): void {
-  const isAllowed = session === null || !message.topic.startsWith('$SYS/') || session.rules.access?.hasList === true
-  callback(isAllowed ? null : new Error('topics below $SYS/ are the gateway’s own'))
+  const isRefused = session !== null && isOwnTopic(message.topic, session.rules)
+  callback(isRefused ? new Error('topics below $SYS/ are the gateway’s own') : null)
+}
+
+/** Who may publish below `$SYS/` must stand in a list of rights. */
+function isOwnTopic(topic: string, { access }: ConnectionRules): boolean {
+  return topic.startsWith('$SYS/') && access?.hasList !== true
 }
 
 function settlementOf(callback: (error?: Error | null) => void): Settlement {

@@ -98,6 +98,10 @@ export class Inbound implements Parked {
     if (packet.qos > maxQos) {
       throw new MalformedPacketError(`QoS ${packet.qos} is over ${maxQos}`, ReasonCode.QOS_NOT_SUPPORTED)
     }
+    // [MQTT-3.2.2-14]; as Mosquitto does, the connection ends in every version.
+    if (packet.retain && !this.#hub.limits.retainAvailable) {
+      throw new MalformedPacketError('messages are not retained here', ReasonCode.RETAIN_NOT_SUPPORTED)
+    }
     const { payload, qos, retain, messageExpiryInterval } = packet
     const message = new Message({
       topic: mountPoint + packet.topic,

@@ -22,18 +22,28 @@ export interface Limits {
   maxTopicLevels: number
   /** MQTT 5: a payload that is said to be UTF-8 and is not is refused [MQTT-3.3.2-4]. */
   checkPayloadFormat: boolean
+  /** Bytes of QoS 1 and 2 messages sent to one client and not acknowledged by it; Infinity for any. One is always sent. */
+  maxInflightBytes: number
+  /** Subscriptions of one session. More are refused; those that it has may be renewed, also when they are more. */
+  maxSubscriptions: number
+  /** User properties of one packet (MQTT 5). */
+  maxUserProperties: number
+  /** PUBLISH packets a second from one client; beyond, it is not read. 0 for any number. */
+  maxPublishRate: number
+  /** PUBLISH packets that a client which was silent may send at once, whatever its rate. */
+  publishBurst: number
+  /** Bytes that all connections together may make the gateway hold. */
+  memory: number
+  /** Milliseconds that a session outlives its connection at most; Infinity for ever. */
+  maxSessionExpiry: number
+  /** Sessions, those without a connection included; Infinity for any number. */
+  maxSessions: number
+  /** Whether clients may have messages retained. */
+  retainAvailable: boolean
 }
 
 /** Largest packet taken before CONNECT: a client identifier, a will and credentials fit; a flood of strangers stays small. */
 export const MAX_CONNECT_PACKET = 256 * 1024
-
-/**
- * Bytes of unfinished CONNECT packets that all connections together may make the gateway hold: a thousand honest
- * ones fit. Beyond, whoever has sent more than a small one is closed.
- */
-export const MAX_STRANGER_BYTES = 4 * 1024 * 1024
-/** Bytes of a CONNECT that is small: a client identifier, a will and credentials of ordinary length. */
-export const SMALL_CONNECT = 4 * 1024
 
 /** Bytes waiting in one socket beyond which no queue is emptied into it. */
 export const SEND_HIGH_WATER = 256 * 1024

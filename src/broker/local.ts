@@ -29,6 +29,8 @@ export class LocalAccess implements DeviceBroker, BridgeBroker {
 
   /** Throws when `filter` is no topic filter. Retained messages come before this returns. */
   subscribe(filter: string, listener: CommandListener): () => void {
+    if (this.#hub.persistence === undefined)
+      throw new Error('a gateway that has not started has no topics to subscribe to')
     const onMessage: Listener = (message, done) => {
       listener(message.topic, message.payload, false)
       done()

@@ -5,9 +5,15 @@
 import { Deque } from '../kernel/deque.ts'
 import type { Delivery, Message, OutQueue } from './ports.ts'
 
+/** Messages from which on more than a moment's worth waits: then each keeps its own bytes, not the chunk it came in. */
+const BACKLOG = 256
+/** Bytes of memory that a message takes besides its own. */
+const OVERHEAD = 256
+
 export class MemoryQueue implements OutQueue {
   onReady: (() => void) | null = null
   readonly #limits: { maxQueuedMessages: number; maxQueuedBytes: number }
+  readonly #memory: { moved(bytes: number): void }
   readonly #onDropped: (message: Message) => void
   readonly #waiting = new Deque<Delivery>()
   #waitingBytes = 0
@@ -16,9 +22,11 @@ export class MemoryQueue implements OutQueue {
 
   constructor(deps: {
     limits: { maxQueuedMessages: number; maxQueuedBytes: number }
+    memory: { moved(bytes: number): void }
     onDropped: (message: Message) => void
   }) {
     this.#limits = deps.limits
+    this.#memory = deps.memory
     this.#onDropped = deps.onDropped
   }
 
@@ -26,8 +34,13 @@ export class MemoryQueue implements OutQueue {
     return this.#waiting.length + this.#sent
   }
 
+  /** Bytes of memory that what waits takes. */
+  get bytes(): number {
+    return this.#waitingBytes + OVERHEAD * this.#waiting.length
+  }
+
   push(
-    message: Message,
+    published: Message,
     options: {
       qos: 1 | 2
       retain: boolean
@@ -36,10 +49,12 @@ export class MemoryQueue implements OutQueue {
     },
   ): void {
     const { qos, retain, subscriptionIdentifiers, isShared } = options
+    const message = this.#waiting.length < BACKLOG ? published : published.detached()
     const index = this.#tail++
     const fresh = { dup: false, released: undefined, packetId: undefined }
     this.#waiting.push({ index, message, qos, retain, subscriptionIdentifiers, isShared, ...fresh })
     this.#waitingBytes += message.size
+    this.#memory.moved(message.size + OVERHEAD)
     while (this.#waiting.length > this.#limits.maxQueuedMessages || this.#waitingBytes > this.#limits.maxQueuedBytes) {
       const oldest = this.#shift()
       if (oldest === undefined) return

@@ -3,6 +3,7 @@
  * in-flight window. A socket that does not drain is not queued to: QoS 0 beyond a limit is dropped for
  * it, everything else waits in its queue, and nobody else is slowed.
  */
+import { Deque } from '../kernel/deque.ts'
 import { type AckType, ackPacketId, ackReasonCode } from '../mqtt/acks.ts'
 import { PacketType, type QoS } from '../mqtt/packets.ts'
 import { publishLength } from '../mqtt/publish.ts'
@@ -15,6 +16,7 @@ import { withoutMount } from './mount.ts'
 import type { Outbox } from './outbox.ts'
 import type { Delivery, Message, OutQueue } from './ports.ts'
 import type { Session } from './session.ts'
+import { Slices } from './slices.ts'
 
 /** Packet identifiers are 1 to 65,535 [MQTT-2.3.1-1]. */
 const PACKET_IDS = 65_535
@@ -26,11 +28,14 @@ export class Outbound {
   readonly #hub: Hub
   readonly #outbox: Outbox
   readonly #inFlight = new Map<number, Delivery>()
+  #inFlightBytes = 0
   #window = 0
   #aliases: AssignedAliases | null = null
   #queue: OutQueue | null = null
   /** Retained messages of new subscriptions, not yet sent: they wait for the socket, not in memory. */
-  #retained: Iterator<void>[] = []
+  readonly #retained = new Deque<Iterator<void>>()
+  /** Others have their turn before the retained messages go on. */
+  #isResting = false
   #pumping = false
   /** Taken from the queue, but its packet identifier was still in flight: it waits for one of its own. */
   #held: Delivery | undefined = undefined
@@ -51,9 +56,15 @@ export class Outbound {
 
   close(): void {
     this.#queue = null
-    this.#retained = []
+    this.#retained.clear()
     this.#held = undefined
     this.#inFlight.clear()
+    this.#inFlightBytes = 0
+  }
+
+  /** Bytes of messages that were sent and are not acknowledged. */
+  get inFlightBytes(): number {
+    return this.#inFlightBytes
   }
 
   /** What was sent and is not acknowledged. */
@@ -63,7 +74,7 @@ export class Outbound {
 
   /** Sends a message at QoS 0 now, or drops it when the socket is too far behind. */
   sendNow(message: Message, retain: boolean, subscriptionIdentifiers: readonly number[] | undefined): void {
-    if (this.#outbox.unsent > this.#hub.limits.maxUnsent) {
+    if (this.#outbox.unsent > this.#hub.limits.maxUnsent || this.#hub.memory.isFull) {
       this.#hub.stats.dropped++
       return
     }
@@ -101,6 +112,7 @@ export class Outbound {
     // An identifier that is not in flight was acknowledged before [MQTT-4.3.2-1]; nothing is left to do.
     if (delivery === undefined || delivery.qos !== (type === PacketType.PUBACK ? 1 : 2)) return
     this.#inFlight.delete(packetId)
+    this.#inFlightBytes -= delivery.message.size
     this.#queue?.remove(delivery)
     this.#hub.emit('ack', delivery.message, this.#session)
     this.pump()
@@ -123,9 +135,20 @@ export class Outbound {
   }
 
   #pumpRetained(): void {
-    for (let next = this.#retained[0]; next !== undefined; next = this.#retained[0]) {
+    if (this.#isResting || this.#retained.length === 0) return
+    const slices = new Slices({ clock: this.#hub.clock })
+    for (let next = this.#retained.at(0); next !== undefined; next = this.#retained.at(0)) {
       if (this.#isSocketFull()) return
-      if (next.next().done === true) this.#retained.shift()
+      if (next.next().done !== true) continue
+      this.#retained.shift()
+      // There may be thousands of subscriptions that nothing matches.
+      if (!slices.isOver) continue
+      this.#isResting = true
+      void slices.next().then(() => {
+        this.#isResting = false
+        this.pump()
+      })
+      return
     }
   }
 
@@ -133,13 +156,13 @@ export class Outbound {
     const queue = this.#queue
     if (queue === null) return
     const released: Delivery[] = []
-    while (this.#inFlight.size < this.#window && !this.#isSocketFull() && this.#held === undefined) {
+    while (this.#hasRoom() && !this.#isSocketFull() && this.#held === undefined) {
       const delivery = queue.take()
       if (delivery === undefined) break
       if (delivery.qos > 0 && this.#inFlight.has(packetIdOf(delivery))) this.#rename(queue, delivery)
       else if (delivery.released === undefined) this.#sendDelivery(queue, delivery, packetIdOf(delivery))
       else {
-        this.#inFlight.set(packetIdOf(delivery), delivery)
+        this.#sent(packetIdOf(delivery), delivery)
         released.push(delivery)
       }
     }
@@ -155,10 +178,21 @@ export class Outbound {
       this.#send(message, qos, retain, qos > 0 && dup, packetId, subscriptionIdentifiers) &&
       qos > 0
     ) {
-      this.#inFlight.set(packetId, delivery)
+      this.#sent(packetId, delivery)
     } else {
       queue.remove(delivery)
     }
+  }
+
+  #sent(packetId: number, delivery: Delivery): void {
+    this.#inFlight.set(packetId, delivery)
+    this.#inFlightBytes += delivery.message.size
+  }
+
+  /** One message is always sent, however large. */
+  #hasRoom(): boolean {
+    const { size } = this.#inFlight
+    return size < this.#window && (size === 0 || this.#inFlightBytes < this.#hub.limits.maxInflightBytes)
   }
 
   /** An old message that is still not acknowledged keeps its identifier [MQTT-2.3.1-4]: the new one gets the next that is free. */

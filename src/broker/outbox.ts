@@ -33,6 +33,7 @@ export class FlushTurn {
 export class Outbox {
   readonly #stream: Duplex
   readonly #turn: FlushTurn
+  readonly #memory: { moved(bytes: number): void }
   readonly #onFlushed: () => void
   readonly #onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
   #buffer: Buffer | null = null
@@ -46,12 +47,14 @@ export class Outbox {
   constructor(deps: {
     stream: Duplex
     turn: FlushTurn
+    memory: { moved(bytes: number): void }
     onFlushed: () => void
     /** Told of each acknowledgement, when somebody wants to know. */
     onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
   }) {
     this.#stream = deps.stream
     this.#turn = deps.turn
+    this.#memory = deps.memory
     this.#onFlushed = deps.onFlushed
     this.#onAck = deps.onAck
   }
@@ -142,11 +145,13 @@ export class Outbox {
     this.#buffer = null
     this.#used = 0
     this.#gathered += payload.length
+    this.#memory.moved(payload.length)
   }
 
   #wrote(length: number): void {
     this.#used += length
     this.#gathered += length
+    this.#memory.moved(length)
     if (this.#scheduled) return
     this.#scheduled = true
     this.#turn.add(this)

@@ -30,6 +30,9 @@ export interface Will {
   /** Broker that the client was connected to; set by the store. */
   brokerId?: string
   clientId?: string
+  /** User name of the client, and the address of the listener that it came in by: whether it may say this is asked when it is published. */
+  userName?: string | undefined
+  listener?: string | undefined
 }
 
 /** Told once what became of a message. An object rather than a function, so that the hot path allocates nothing. */

@@ -1,42 +1,33 @@
 /**
  * One connection and the MQTT session on it: a state machine that is told of packets and of the
  * connection's end, the same for MQTT 3.1, 3.1.1 and 5. What it receives is in `inbound.ts`, what it sends in
- * `outbound.ts`, its beginning in `connect.ts`, its end in `ending.ts`; this file splits the bytes, hands
- * them round and keeps the time.
+ * `outbound.ts`, which packet goes where in `reception.ts`, its beginning in `connect.ts`, its end in `ending.ts`; this
+ * file joins them, splits the bytes and keeps the time.
  */
 import type { Duplex } from 'node:stream'
 import type { Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
-import { type AckType, ackPacketId, ackReasonCode, decodeAck, flagsFault, PINGRESP } from '../mqtt/acks.ts'
-import {
-  type ControlPacket,
-  decodeControl,
-  encodeControl,
-  type ServerPacket,
-  type SubscribePacket,
-  type UnsubscribePacket,
-} from '../mqtt/control.ts'
-import type { DisconnectPacket } from '../mqtt/disconnect.ts'
+import { encodeControl, type ServerPacket } from '../mqtt/control.ts'
 import { FrameReader } from '../mqtt/frames.ts'
-import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
+import { MalformedPacketError } from '../mqtt/malformed.ts'
 import type { Message } from '../mqtt/message.ts'
-import { PacketType, type ProtocolVersion, type QoS } from '../mqtt/packets.ts'
+import type { ProtocolVersion, QoS } from '../mqtt/packets.ts'
 import type { Properties } from '../mqtt/properties.ts'
-import { decodePublish } from '../mqtt/publish.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
-import { type Grants, grantsOf } from '../mqtt/subscription.ts'
+import type { Grants } from '../mqtt/subscription.ts'
 import type { ConnectionEnd } from '../observe/ports.ts'
 import { AssignedAliases } from './aliases.ts'
 import { Authentication } from './authentication.ts'
-import { connect } from './connect.ts'
 import { endSession, type Will } from './ending.ts'
 import type { Hub } from './hub.ts'
 import { Inbound } from './inbound.ts'
-import { MAX_CONNECT_PACKET, MAX_STRANGER_BYTES, SMALL_CONNECT } from './limits.ts'
+import { KeepAlive } from './keep-alive.ts'
+import { MAX_CONNECT_PACKET, SEND_HIGH_WATER } from './limits.ts'
 import type { MemoryQueue } from './memory-queue.ts'
 import { Outbound } from './outbound.ts'
 import { Outbox } from './outbox.ts'
-import type { SessionQueue, Subscription } from './ports.ts'
+import type { SessionQueue } from './ports.ts'
+import { Reception } from './reception.ts'
 import type { ConnectionRules } from './rules.ts'
 import { Subscribing } from './subscribing.ts'
 import { fixedTerms, type Terms } from './terms.ts'
@@ -51,10 +42,10 @@ export interface ConnectionDetails {
   identity?: { commonName?: string; subject?: string; pskIdentity?: string }
   /** Absent, those of a connection about which nothing more is said. */
   rules?: ConnectionRules
+  /** Called when the client is no stranger any more. */
+  onConnect?: () => void
 }
 
-/** The standard gives a client one and a half times its keep alive [MQTT-3.1.2-24]. */
-const KEEPALIVE_FACTOR = 1.5
 /** A peer that does not take our last bytes is cut off after this time. */
 const LINGER_MS = 2_000
 
@@ -87,11 +78,12 @@ export class Session {
   queue: SessionQueue | null = null
   /** Queue of a session that ends with its connection. */
   memoryQueue: MemoryQueue | null = null
+  readonly #reception: Reception
   readonly #reader: FrameReader
-  #timer: Timer | null = null
+  /** Until CONNECT is dealt with. */
+  readonly #timer: Timer
+  readonly #keepAlive: KeepAlive
   #cause: ConnectionEnd = 'closed'
-  #lastSeen = 0
-  #keepalive = 0
   #isRegistered = false
   #strangerBytes = 0
   /** The last message that a listener was called for: an emitter may call once for each matching filter. */
@@ -106,6 +98,7 @@ export class Session {
     this.outbox = new Outbox({
       stream,
       turn: hub.turn,
+      memory: hub.memory,
       onFlushed: () => this.#flushed(),
       onAck:
         hub.trace === null
@@ -126,13 +119,23 @@ export class Session {
         done()
       },
     })
+    this.#reception = new Reception({ session: this, hub })
     this.#reader = new FrameReader({
       maxPacketSize: Math.min(MAX_CONNECT_PACKET, this.rules.maxPacketSize),
-      onFrame: (header, buffer, start, body, end) => this.#receive(header, buffer, start, body, end),
+      onFrame: (header, buffer, start, body, end) => this.#reception.receive(header, buffer, start, body, end),
+    })
+    this.#keepAlive = new KeepAlive({
+      clock: hub.clock,
+      isHeld: () => stream.isPaused(),
+      onSilence: () => {
+        hub.emit('keepaliveTimeout', this)
+        this.fail(new MalformedPacketError('keep alive time-out', ReasonCode.KEEP_ALIVE_TIMEOUT))
+      },
     })
     this.#timer = hub.clock.after(hub.limits.connectTimeout, () =>
       this.fail(new Error('CONNECT did not arrive in time')),
     )
+    hub.memory.add(this)
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
     stream.on('drain', () => this.#flushed())
     stream.on('error', error => this.fail(error))
@@ -140,17 +143,29 @@ export class Session {
     stream.on('end', () => this.end())
   }
 
+  /** Bytes that the gateway holds because of this connection. */
+  get held(): number {
+    const waiting = this.memoryQueue === null ? 0 : this.memoryQueue.bytes
+    return this.outbox.unsent + this.#reader.buffered + this.outbound.inFlightBytes + waiting
+  }
+
+  /** Ends the connection because all together hold too much, and this one most. */
+  giveWay(): void {
+    this.fail(new MalformedPacketError('the connection holds too much memory', ReasonCode.QUOTA_EXCEEDED))
+    // What the client has not read for so long, it will not read now.
+    if (this.conn.writableLength > SEND_HIGH_WATER) this.conn.destroy()
+  }
+
   /** CONNACK was sent: the session is in force. */
   begin(): void {
     this.connected = true
+    this.details.onConnect?.()
     this.#countStranger(0)
     this.#reader.maxPacketSize = this.rules.maxPacketSize
     // [MQTT-1.5.5-1]
     this.#reader.shortestLengths = this.version === 5
-    this.#timer?.cancel()
-    this.#timer = null
-    this.#keepalive = KEEPALIVE_FACTOR * this.keepalive * 1000
-    if (this.#keepalive > 0) this.#watchKeepalive(this.#keepalive)
+    this.#timer.cancel()
+    this.#keepAlive.start(this.keepalive)
     const { receiveMaximum, topicAliasMaximum } = this.terms
     const window = Math.min(this.hub.limits.maxInflight, receiveMaximum)
     const aliases = topicAliasMaximum > 0 ? new AssignedAliases(topicAliasMaximum) : null
@@ -198,29 +213,9 @@ export class Session {
     // What is queued for a session in the store, it finds there.
   }
 
-  /** Sends the retained messages that match a new subscription, with RETAIN set [MQTT-3.3.1-8]. */
-  sendRetained(subscription: Subscription): void {
-    const { queues } = this.hub.persistence
-    const grant = grantsOf([subscription]).others
-    const { subscriptionIdentifiers } = grant
-    this.outbound.sendRetained(queues.retained(subscription.topic), message => {
-      if (!this.hub.mayForward(this, message) || !this.#isStillRightful(message)) return
-      if (subscription.nl === true && message.clientId === this.id) return
-      const qos = Math.min(message.qos, grant.qos) as QoS
-      if (qos === 0) this.outbound.sendNow(message, true, subscriptionIdentifiers)
-      else if (this.queue !== null) queues.acceptRetained(message, this.queue, grant)
-      else this.memoryQueue?.push(message, { qos, retain: true, subscriptionIdentifiers, isShared: false })
-    })
-  }
-
-  /** A retained message whose publisher has lost the right to it is not delivered (CVE-2018-12546). */
-  #isStillRightful({ clientId, userName, topic }: Message): boolean {
-    return clientId === undefined || this.rules.access?.mayPublish({ id: clientId, userName }, topic) !== false
-  }
-
   /** A packet was dealt with later than it came: goes on with what was read meanwhile. */
   resume(): void {
-    if (this.closed) return
+    if (this.closed || this.#reception.holds()) return
     try {
       this.#reader.resume()
     } catch (error) {
@@ -232,8 +227,14 @@ export class Session {
   /** Reads from the socket again, if nothing stands against it. */
   readOn(): void {
     if (this.closed || !this.conn.isPaused() || this.#mustWait()) return
-    this.#lastSeen = this.hub.clock.monotonic()
+    this.#keepAlive.seen()
     this.conn.resume()
+  }
+
+  /** The client has said goodbye. */
+  leave(): void {
+    this.#cause = 'disconnect'
+    this.end()
   }
 
   /**
@@ -267,7 +268,10 @@ export class Session {
     this.closed = true
     this.hub.emit('connectionEnd', this, this.#cause)
     this.#countStranger(0)
-    this.#timer?.cancel()
+    this.#timer.cancel()
+    this.#keepAlive.stop()
+    this.#reception.close()
+    this.hub.memory.delete(this)
     this.outbox.flush()
     endSession(this)
     if (this.#isRegistered && this.hub.clients[this.id] === this) this.hub.unregisterClient(this)
@@ -286,7 +290,8 @@ export class Session {
   }
 
   #read(chunk: Buffer): void {
-    this.#lastSeen = this.hub.clock.monotonic()
+    this.#keepAlive.seen()
+    this.hub.memory.moved(chunk.length)
     try {
       this.#reader.push(chunk)
     } catch (error) {
@@ -299,104 +304,14 @@ export class Session {
 
   /** Counts what this connection makes the gateway hold before it has a session. */
   #countStranger(held: number): void {
-    const { hub } = this
-    hub.strangerBytes += held - this.#strangerBytes
+    const mayStay = this.hub.strangers.count(this.#strangerBytes, held)
     this.#strangerBytes = held
-    if (held > SMALL_CONNECT && hub.strangerBytes > MAX_STRANGER_BYTES) {
-      this.fail(new Error('too many large CONNECT packets at once'))
-    }
+    if (!mayStay) this.fail(new Error('too many large CONNECT packets at once'))
   }
 
   /** True while the client must not be read: a packet is being dealt with, too much waits for the disk, or it does not read itself. */
   #mustWait(): boolean {
     return this.#reader.paused || this.inbound.isFull || this.conn.writableNeedDrain
-  }
-
-  /** One whole packet came. Returns false when the next must wait for `resume`. */
-  #receive(header: number, buffer: Buffer, start: number, body: number, end: number): boolean {
-    if (this.closed) return false
-    const type = header >> 4
-    const version = this.version ?? 4
-    if (type === PacketType.PUBLISH && this.connected) {
-      return this.inbound.publish(decodePublish(header, buffer, body, end, this.hub.topics, version))
-    }
-    if (!this.connected) return this.#receiveFirst(type, buffer.subarray(start, end))
-    const fault = flagsFault(header, version)
-    if (fault !== undefined) throw new MalformedPacketError(fault)
-    switch (type) {
-      case PacketType.PUBACK:
-      case PacketType.PUBREC:
-      case PacketType.PUBCOMP:
-        this.outbound.acknowledged(type, this.#traced(type, decodeAck(type, buffer, body, end, version)))
-        return true
-      case PacketType.PUBREL:
-        this.inbound.pubrel(ackPacketId(this.#traced(type, decodeAck(type, buffer, body, end, version))))
-        return true
-      default:
-        return this.#receiveControl(type, buffer.subarray(start, end))
-    }
-  }
-
-  #traced(type: AckType, ack: number): number {
-    this.hub.trace?.ackReceived(this, type, ackPacketId(ack), ackReasonCode(ack))
-    return ack
-  }
-
-  /** The first packet must be CONNECT, and only the first [MQTT-3.1.0-1]; an AUTH may be part of it (MQTT 5 §4.12). */
-  #receiveFirst(type: number, frame: Buffer): boolean {
-    if (this.version === null && type === PacketType.CONNECT) {
-      this.#later(connect(this, frame))
-      return false
-    }
-    if (type === PacketType.AUTH && this.version === 5) return this.authentication.receive(this.#decode(frame))
-    throw protocolError('the first packet is not CONNECT')
-  }
-
-  #receiveControl(type: number, frame: Buffer): boolean {
-    switch (type) {
-      case PacketType.SUBSCRIBE:
-        this.#later(this.subscribing.subscribe(this.#decode<SubscribePacket>(frame)))
-        return false
-      case PacketType.UNSUBSCRIBE:
-        this.#later(this.subscribing.unsubscribe(this.#decode<UnsubscribePacket>(frame)))
-        return true
-      case PacketType.PINGREQ:
-        this.#decode(frame)
-        this.outbox.packet(PINGRESP)
-        this.hub.emit('ping', { cmd: 'pingreq' }, this)
-        return true
-      case PacketType.DISCONNECT:
-        this.#disconnect(this.#decode<DisconnectPacket>(frame))
-        return false
-      case PacketType.AUTH:
-        return this.authentication.receive(this.#decode(frame))
-      default:
-        // [MQTT-3.1.0-2] A second CONNECT, and what only a server sends.
-        throw protocolError(`packet type ${type} is not expected`)
-    }
-  }
-
-  #disconnect(packet: DisconnectPacket): void {
-    const asked = packet.properties?.sessionExpiryInterval
-    if (asked !== undefined) {
-      // [MQTT-3.14.2-2] and §3.14.2.2.2
-      if (this.terms.sessionExpiryInterval === 0 && asked > 0) {
-        throw protocolError('DISCONNECT gives an expiry to a session that ends with its connection')
-      }
-      this.terms.sessionExpiryInterval = asked
-    }
-    // [MQTT-3.14.4-3]
-    if (packet.reasonCode === ReasonCode.NORMAL_DISCONNECTION) this.will = null
-    this.#cause = 'disconnect'
-    this.end()
-  }
-
-  #decode<T extends ControlPacket>(frame: Buffer): T {
-    return decodeControl(frame, this.version ?? undefined) as T
-  }
-
-  #later(work: Promise<void>): void {
-    work.catch(error => this.fail(error))
   }
 
   /** A message for one of the subscriptions, from the emitter. */
@@ -410,18 +325,5 @@ export class Session {
     if (this.closed || this.conn.writableNeedDrain) return
     this.outbound.pump()
     this.readOn()
-  }
-
-  #watchKeepalive(wait: number): void {
-    this.#timer = this.hub.clock.after(wait, () => {
-      // While the client is not read, its silence is ours.
-      const silence = this.conn.isPaused() ? 0 : this.hub.clock.monotonic() - this.#lastSeen
-      if (silence < this.#keepalive) {
-        this.#watchKeepalive(this.#keepalive - silence)
-        return
-      }
-      this.hub.emit('keepaliveTimeout', this)
-      this.fail(new MalformedPacketError('keep alive time-out', ReasonCode.KEEP_ALIVE_TIMEOUT))
-    })
   }
 }

@@ -7,16 +7,24 @@ import { type Grants, grantsOf } from '../mqtt/subscription.ts'
 import { filterMatches, splitShare, subscriptionFault } from '../mqtt/topics.ts'
 import type { Hub } from './hub.ts'
 import { mountedFilter } from './mount.ts'
-import type { Listener, Subscription } from './ports.ts'
+import type { Listener, Message, Subscription } from './ports.ts'
 import type { Session } from './session.ts'
+import { Slices } from './slices.ts'
 
 /** Answers kept for a session with several subscriptions; when full, all are dropped and found again. */
 const MAX_CACHED_TOPICS = 1_000
+
+/** Subscriptions that are dealt with before it is looked whether others must have their turn: 4 ms with 1,000 access rules. */
+const BATCH = 64
 
 /** Retain handling: retained messages are sent when the subscription is new. */
 const IF_NEW = 1
 /** Retain handling: retained messages are never sent. */
 const NEVER = 2
+
+type Answer =
+  | { readonly code: number; readonly subscription: null }
+  | { readonly code: number; readonly subscription: Subscription; readonly isNew: boolean }
 
 export class Subscribing {
   readonly #session: Session
@@ -59,35 +67,66 @@ export class Subscribing {
 
   /** SUBACK is sent when the subscriptions are durable; the retained messages follow it. */
   async subscribe(packet: SubscribePacket): Promise<void> {
-    const requests = packet.subscriptions.map(request => this.#check(request, packet))
-    const answers = await Promise.all(requests.map(request => this.#authorize(request)))
-    if (this.#session.closed) return
-    const allowed = answers.filter(subscription => subscription !== null)
-    const isNew = allowed.map(({ topic }) => !this.#subscriptions.has(topic))
-    for (const subscription of allowed) this.#set(subscription)
-    if (this.#session.queue !== null && allowed.length > 0) {
-      const durable = this.#hub.persistence.addSubscriptions(this.#session, allowed)
-      // The subscriptions are in force: what else the client sent may be read while they become durable.
-      this.#session.resume()
-      await durable
-      if (this.#session.closed) return
+    const slices = new Slices({ clock: this.#hub.clock })
+    const requests: Subscription[] = []
+    for (const batch of batches(packet.subscriptions)) {
+      if (slices.isOver) await slices.next()
+      for (const request of batch) requests.push(this.#check(request, packet))
     }
+    const answers: Answer[] = []
+    const durable: Promise<void>[] = []
+    for (const batch of batches(requests)) {
+      if (slices.isOver) await slices.next()
+      const allowed = await Promise.all(batch.map(request => this.#authorize(request)))
+      if (this.#session.closed) return
+      const taken = allowed.map(subscription => this.#take(subscription))
+      answers.push(...taken)
+      durable.push(this.#keep(taken))
+    }
+    // The subscriptions are in force: what else the client sent may be read while they become durable.
+    const isKept = this.#session.queue !== null
+    if (isKept) this.#session.resume()
+    await Promise.all(durable)
+    if (this.#session.closed) return
     // [MQTT-3.8.4-4] [MQTT-3.8.4-5]
-    const refusal = this.#session.version === 5 ? ReasonCode.NOT_AUTHORIZED : ReasonCode.UNSPECIFIED_ERROR
-    const granted = answers.map(subscription => subscription?.qos ?? refusal)
+    const granted = answers.map(({ code }) => code)
     this.#session.sendControl({ cmd: 'suback', messageId: packet.messageId, granted })
-    this.#hub.emit('subscribe', allowed, this.#session)
-    for (const [i, subscription] of allowed.entries()) this.#sendRetained(subscription, isNew[i] === true)
-    this.#session.resume()
+    const added = answers.filter(isGiven)
+    const subscriptions = added.map(({ subscription }) => subscription)
+    this.#hub.emit('subscribe', subscriptions, this.#session)
+    for (const batch of batches(added)) {
+      if (slices.isOver) await slices.next()
+      if (this.#session.closed) return
+      for (const { subscription, isNew } of batch) this.#sendRetained(subscription, isNew)
+    }
+    if (!isKept) this.#session.resume()
   }
 
+  /** UNSUBACK is sent when that is durable; what follows in the stream is read before. */
   async unsubscribe(packet: UnsubscribePacket): Promise<void> {
-    for (const filter of packet.unsubscriptions) this.#checkFilter(filter)
-    const filters = packet.unsubscriptions.map(filter => mountedFilter(this.#session.rules.mountPoint, filter))
-    const granted = filters.map(filter =>
-      this.#delete(filter) ? ReasonCode.SUCCESS : ReasonCode.NO_SUBSCRIPTION_EXISTED,
-    )
-    if (this.#session.queue !== null) await this.#hub.persistence.removeSubscriptions(this.#session, filters)
+    const slices = new Slices({ clock: this.#hub.clock })
+    const filters: string[] = []
+    for (const batch of batches(packet.unsubscriptions)) {
+      if (slices.isOver) await slices.next()
+      for (const filter of batch) {
+        this.#checkFilter(filter)
+        filters.push(mountedFilter(this.#session.rules.mountPoint, filter))
+      }
+    }
+    const granted: number[] = []
+    const durable: Promise<void>[] = []
+    for (const batch of batches(filters)) {
+      if (slices.isOver) await slices.next()
+      if (this.#session.closed) return
+      for (const filter of batch) {
+        granted.push(this.#delete(filter) ? ReasonCode.SUCCESS : ReasonCode.NO_SUBSCRIPTION_EXISTED)
+      }
+      if (this.#session.queue !== null) {
+        durable.push(handled(this.#hub.persistence.removeSubscriptions(this.#session, [...batch])))
+      }
+    }
+    this.#session.resume()
+    await Promise.all(durable)
     if (this.#session.closed) return
     // [MQTT-3.10.4-5]
     this.#session.sendControl({ cmd: 'unsuback', messageId: packet.messageId, granted })
@@ -124,6 +163,29 @@ export class Subscribing {
     if (fault !== undefined) throw new MalformedPacketError(fault, ReasonCode.TOPIC_FILTER_INVALID)
   }
 
+  /** Puts a subscription in force. A session that came back with more than may be keeps them, and may renew them. */
+  #take(subscription: Subscription | null): Answer {
+    if (subscription === null) return { code: this.#refusal(ReasonCode.NOT_AUTHORIZED), subscription: null }
+    const isNew = !this.#subscriptions.has(subscription.topic)
+    if (isNew && this.#subscriptions.size >= this.#hub.limits.maxSubscriptions) {
+      return { code: this.#refusal(ReasonCode.QUOTA_EXCEEDED), subscription: null }
+    }
+    this.#set(subscription)
+    return { code: subscription.qos, subscription, isNew }
+  }
+
+  /** MQTT 3.x has one word for all reasons. */
+  #refusal(reasonCode: number): number {
+    return this.#session.version === 5 ? reasonCode : ReasonCode.UNSPECIFIED_ERROR
+  }
+
+  /** Resolves when the subscriptions of a session that is kept are durable. */
+  #keep(answers: readonly Answer[]): Promise<void> {
+    const subscriptions = answers.filter(isGiven).map(({ subscription }) => subscription)
+    if (this.#session.queue === null || subscriptions.length === 0) return Promise.resolve()
+    return handled(this.#hub.persistence.addSubscriptions(this.#session, subscriptions))
+  }
+
   #authorize(subscription: Subscription): Promise<Subscription | null> {
     if (this.#session.rules.access?.maySubscribe(this.#session, subscription.topic) === false) {
       return Promise.resolve(null)
@@ -135,12 +197,31 @@ export class Subscribing {
     })
   }
 
+  /** With RETAIN set [MQTT-3.3.1-8]. */
   #sendRetained(subscription: Subscription, isNew: boolean): void {
     const { rh = 0 } = subscription
+    if (!this.#hub.limits.retainAvailable) return
     // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
     if (rh === NEVER || (rh === IF_NEW && !isNew)) return
     // Nor are they sent for shared subscriptions (§4.8.2).
-    if (splitShare(subscription.topic) === undefined) this.#session.sendRetained(subscription)
+    if (splitShare(subscription.topic) !== undefined) return
+    const { queues } = this.#hub.persistence
+    const session = this.#session
+    const grant = grantsOf([subscription]).others
+    const { subscriptionIdentifiers } = grant
+    session.outbound.sendRetained(queues.retained(subscription.topic), message => {
+      if (!this.#hub.mayForward(session, message) || !this.#isStillRightful(message)) return
+      if (subscription.nl === true && message.clientId === session.id) return
+      const qos = Math.min(message.qos, grant.qos) as QoS
+      if (qos === 0) session.outbound.sendNow(message, true, subscriptionIdentifiers)
+      else if (session.queue !== null) queues.acceptRetained(message, session.queue, grant)
+      else session.memoryQueue?.push(message, { qos, retain: true, subscriptionIdentifiers, isShared: false })
+    })
+  }
+
+  /** A retained message whose publisher has lost the right to it is not delivered (CVE-2018-12546). */
+  #isStillRightful({ clientId, userName, topic }: Message): boolean {
+    return clientId === undefined || this.#session.rules.access?.mayPublish({ id: clientId, userName }, topic) !== false
   }
 
   #set(subscription: Subscription): void {
@@ -161,4 +242,18 @@ export class Subscribing {
     this.#hub.mq.removeListener(filter, this.#listener)
     return true
   }
+}
+
+function isGiven(answer: Answer): answer is Extract<Answer, { isNew: boolean }> {
+  return answer.subscription !== null
+}
+
+/** It is awaited later, and may be rejected before. */
+function handled(work: Promise<void>): Promise<void> {
+  work.catch(() => {})
+  return work
+}
+
+function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < items.length; at += BATCH) yield items.slice(at, at + BATCH)
 }

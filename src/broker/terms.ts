@@ -17,10 +17,10 @@ export interface Terms {
   readonly requestProblemInformation: boolean
 }
 
-/** MQTT 3.x: `clean` says whether the session ends with its connection. */
-export function fixedTerms(clean: boolean): Terms {
+/** MQTT 3.x: `clean` says whether the session ends with its connection, or is kept as long as `longestExpiry` (seconds). */
+export function fixedTerms(clean: boolean, longestExpiry = NEVER_EXPIRES): Terms {
   return {
-    sessionExpiryInterval: clean ? 0 : NEVER_EXPIRES,
+    sessionExpiryInterval: clean ? 0 : longestExpiry,
     receiveMaximum: 65_535,
     maximumPacketSize: Number.POSITIVE_INFINITY,
     topicAliasMaximum: 0,
@@ -28,10 +28,10 @@ export function fixedTerms(clean: boolean): Terms {
   }
 }
 
-/** MQTT 5: what the properties of CONNECT ask for, and the standard's defaults. */
-export function askedTerms(properties: Properties): Terms {
+/** MQTT 5: what the properties of CONNECT ask for, and the standard's defaults. No session is kept over `longestExpiry` (seconds). */
+export function askedTerms(properties: Properties, longestExpiry = NEVER_EXPIRES): Terms {
   return {
-    sessionExpiryInterval: properties.sessionExpiryInterval ?? 0,
+    sessionExpiryInterval: Math.min(properties.sessionExpiryInterval ?? 0, longestExpiry),
     receiveMaximum: properties.receiveMaximum ?? 65_535,
     maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
     topicAliasMaximum: properties.topicAliasMaximum ?? 0,

@@ -7,13 +7,16 @@ import { cronFault } from '../devices/cron.ts'
 import type { MosquittoLog } from '../observe/mosquitto-log.ts'
 import { become, startInBackground } from './background.ts'
 import { checkCommand } from './check.ts'
+import { devicesListCommand } from './devices.ts'
 import { importCommand } from './import.ts'
 import { type Io, run } from './larder.ts'
 import { type MosquittoDependencies, mosquittoCommand, runAsMosquitto } from './mosquitto.ts'
 import { passwdCommand } from './passwd.ts'
 import { askSecretly } from './prompt.ts'
+import { reloadCommand } from './reload.ts'
 import { type RunGateway, startCommand } from './start.ts'
 import { storeVerifyCommand, type VerifyStore } from './store.ts'
+import type { WatchFiles } from './watching.ts'
 
 const checks = { cron: cronFault }
 
@@ -67,6 +70,18 @@ const asMosquitto: MosquittoDependencies<MosquittoLog> = {
   become,
 }
 
+const watchFiles: WatchFiles = async (files, onChange) => {
+  const [{ FileWatch }, { createLog }, { systemClock }] = await Promise.all([
+    import('../kernel/file-watch.ts'),
+    import('../kernel/log.ts'),
+    import('../kernel/clock.ts'),
+  ])
+  const log = createLog({ level: 'error', format: 'auto' })
+  const watch = new FileWatch({ files, folders: [], clock: systemClock, log, onChange })
+  await watch.start()
+  return watch
+}
+
 // What the gateway writes is its owner's alone.
 process.umask(0o077)
 
@@ -92,10 +107,12 @@ const io: Io = {
 }
 
 const commands = {
-  start: startCommand({ checks, runGateway, asMosquitto: runAsMosquitto(asMosquitto) }),
+  start: startCommand({ checks, runGateway, watchFiles, asMosquitto: runAsMosquitto(asMosquitto) }),
   mosquitto: mosquittoCommand(asMosquitto),
   import: importCommand({ checks }),
   check: checkCommand({ checks }),
+  reload: reloadCommand({ checks }),
+  'devices list': devicesListCommand({ discover: async () => (await import('../main.ts')).discover() }),
   'store verify': storeVerifyCommand({ checks, verify }),
   passwd: passwdCommand({
     load: () => import('../access/password-file.ts'),

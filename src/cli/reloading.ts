@@ -1,6 +1,6 @@
 /**
- * A reload: the configuration is read again and taken up by the running gateway, whole or not at all. Faults are printed
- * and change nothing. Signals that come while one is at work bring one more, since files may have changed again.
+ * A reload: the configuration is read again and taken up by the running gateway, whole or not at all. Faults are said
+ * and change nothing. Who asks while one is at work gets one more, since files may have changed again.
  */
 import type { Fault } from '../config/load.ts'
 import { faultLine } from '../config/load.ts'
@@ -12,44 +12,71 @@ export interface Reloadable {
   reload(config: Config): Promise<string[]>
 }
 
+export interface ReloadOutcome {
+  /** The gateway is as the files say. */
+  readonly ok: boolean
+  /** What was said. */
+  readonly lines: readonly string[]
+}
+
 export class Reloading {
   readonly #read: () => { config: Config } | { faults: Fault[] }
   readonly #say: (line: string) => void
-  #isBusy = false
-  #isAsked = false
+  readonly #onTaken: ((config: Config) => void) | undefined
+  #current: Promise<ReloadOutcome> | null = null
+  #next: Promise<ReloadOutcome> | null = null
 
-  constructor(deps: { read: () => { config: Config } | { faults: Fault[] }; say: (line: string) => void }) {
+  /** `onTaken` is told a configuration that is in force now. */
+  constructor(deps: {
+    read: () => { config: Config } | { faults: Fault[] }
+    say: (line: string) => void
+    onTaken?: (config: Config) => void
+  }) {
     this.#read = deps.read
     this.#say = deps.say
+    this.#onTaken = deps.onTaken
   }
 
-  /** Resolves when the gateway is as the files say, or it has been said why not. Never rejects. */
-  async reload(gateway: Reloadable): Promise<void> {
-    this.#isAsked = true
-    if (this.#isBusy) return
-    this.#isBusy = true
-    while (this.#isAsked) {
-      this.#isAsked = false
-      await this.#once(gateway)
+  /** Resolves when the files as they are now have been taken up, or it has been said why not. Never rejects. */
+  reload(gateway: Reloadable): Promise<ReloadOutcome> {
+    if (this.#current !== null) {
+      this.#next ??= this.#current.then(() => {
+        this.#next = null
+        return this.reload(gateway)
+      })
+      return this.#next
     }
-    this.#isBusy = false
+    this.#current = this.#once(gateway).finally(() => {
+      this.#current = null
+    })
+    return this.#current
   }
 
-  async #once(gateway: Reloadable): Promise<void> {
+  async #once(gateway: Reloadable): Promise<ReloadOutcome> {
+    const lines: string[] = []
+    const ok = await this.#tryOnce(gateway, lines)
+    for (const line of lines) this.#say(line)
+    return { ok, lines }
+  }
+
+  async #tryOnce(gateway: Reloadable, lines: string[]): Promise<boolean> {
     try {
       const read = this.#read()
       if ('faults' in read) {
-        for (const fault of read.faults) this.#say(faultLine(fault))
-        this.#say('larder: not reloaded: the configuration has faults, and the one in force goes on')
-        return
+        lines.push(...read.faults.map(faultLine))
+        lines.push('larder: not reloaded: the configuration has faults, and the one in force goes on')
+        return false
       }
       const fixed = await gateway.reload(read.config)
-      this.#say('larder: reloaded')
-      if (fixed.length > 0) this.#say(`larder: ${fixed.join(', ')}: a change counts from the next start`)
+      this.#onTaken?.(read.config)
+      lines.push('larder: reloaded')
+      if (fixed.length > 0) lines.push(`larder: ${fixed.join(', ')}: a change counts from the next start`)
+      return true
     } catch (error) {
-      const lines = error instanceof LarderError ? error.toLine() : String((error as Error)?.stack ?? error)
-      for (const line of lines.split('\n')) this.#say(`larder: ${line}`)
-      this.#say('larder: not reloaded: the configuration in force goes on')
+      const text = error instanceof LarderError ? error.toLine() : String((error as Error)?.stack ?? error)
+      lines.push(...text.split('\n').map(line => `larder: ${line}`))
+      lines.push('larder: not reloaded: the configuration in force goes on')
+      return false
     }
   }
 }

@@ -6,11 +6,13 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DEFAULT_FILE, type LoadOptions, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { LarderError } from '../kernel/errors.ts'
+import { LarderError, reasonOf } from '../kernel/errors.ts'
 import { CONFIG_FLAG, printFaults } from './check.ts'
+import { type ControlAnswer, type ControlRequest, openControl } from './control.ts'
 import { type Command, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, type Io, type StopSignal } from './larder.ts'
 import type { RunAsMosquitto } from './mosquitto.ts'
 import { Reloading } from './reloading.ts'
+import { ConfigurationWatch, type WatchFiles } from './watching.ts'
 
 export interface RunningGateway {
   /** URLs that it accepts connections at. */
@@ -29,6 +31,13 @@ export interface Manner {
   fault(error: unknown): number
   /** SIGHUP came; `gateway` is null before it is ready. */
   hangup(gateway: RunningGateway | null): void
+  /** It is ready. What this opens is closed before it stops. */
+  attend?(gateway: RunningGateway): Promise<AsyncDisposable>
+}
+
+const WATCH_FLAG: Command['flags'][string] = {
+  type: 'boolean',
+  help: 'reload by itself when the configuration, or a file of the access rules, has changed',
 }
 
 const MOSQUITTO_FLAGS: Command['flags'] = {
@@ -39,7 +48,7 @@ const MOSQUITTO_FLAGS: Command['flags'] = {
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGTERM', 'SIGINT']
 
 export function startCommand(
-  deps: Pick<LoadOptions, 'checks'> & { runGateway: RunGateway; asMosquitto?: RunAsMosquitto },
+  deps: Pick<LoadOptions, 'checks'> & { runGateway: RunGateway; watchFiles?: WatchFiles; asMosquitto?: RunAsMosquitto },
 ): Command {
   return {
     summary: 'run the gateway',
@@ -49,6 +58,7 @@ export function startCommand(
         help: `the configuration (when not given: ./${DEFAULT_FILE} if it is there, else the built-in one)`,
       },
       'data-dir': { type: 'string', value: 'DIR', help: 'the folder for the store, in place of data_dir' },
+      ...(deps.watchFiles === undefined ? {} : { watch: WATCH_FLAG }),
       ...(deps.asMosquitto === undefined ? {} : MOSQUITTO_FLAGS),
     },
     async run(flags, io) {
@@ -69,7 +79,9 @@ export function startCommand(
       const read = () => loadConfig({ ...source, env, cwd: io.cwd, checks: deps.checks })
       const result = read()
       if ('faults' in result) return printFaults(io, result.faults)
-      return untilSignal(result.config, io, deps.runGateway, usualManner(io, read))
+      const watch = flags.watch === true && typeof file === 'string' ? deps.watchFiles : undefined
+      const manner = usualManner({ io, read, config: result.config, file: resolve(io.cwd, `${file}`), watch })
+      return untilSignal(result.config, io, deps.runGateway, manner)
     },
   }
 }
@@ -96,8 +108,21 @@ export async function untilSignal(config: Config, io: Io, runGateway: RunGateway
   }
 }
 
-function usualManner(io: Io, read: () => ReturnType<typeof loadConfig>): Manner {
-  const reloading = new Reloading({ read, say: line => io.stderr(line) })
+function usualManner(options: {
+  io: Io
+  read: () => ReturnType<typeof loadConfig>
+  config: Config
+  file: string
+  watch: WatchFiles | undefined
+}): Manner {
+  const { io, config, file, watch } = options
+  /** The configuration in force. */
+  let current = config
+  const reloading = new Reloading({
+    read: options.read,
+    say: line => io.stderr(line),
+    onTaken: taken => (current = taken),
+  })
   return {
     fault: error => {
       const line = error instanceof LarderError ? error.toLine() : String((error as Error)?.stack ?? error)
@@ -108,7 +133,40 @@ function usualManner(io: Io, read: () => ReturnType<typeof loadConfig>): Manner 
       if (gateway === null) io.stderr('larder: still starting: send SIGHUP again when it is ready')
       else void reloading.reload(gateway)
     },
+    async attend(gateway) {
+      const attendance: AsyncDisposable[] = []
+      try {
+        attendance.push(await openControl(config.dataDir, request => obey(request, reloading, gateway)))
+      } catch (error) {
+        io.stderr(`larder: commands such as "larder reload" cannot reach this gateway: ${reasonOf(error)}`)
+      }
+      if (watch !== undefined) {
+        const files = () => [file, ...accessFiles(current)]
+        const watching = new ConfigurationWatch({ files, watch, reload: () => reloading.reload(gateway) })
+        await watching.start()
+        attendance.push(watching)
+      }
+      return {
+        async [Symbol.asyncDispose]() {
+          for (const each of attendance) await each[Symbol.asyncDispose]()
+        },
+      }
+    },
   }
+}
+
+async function obey(
+  { command }: ControlRequest,
+  reloading: Reloading,
+  gateway: RunningGateway,
+): Promise<ControlAnswer> {
+  if (command === 'reload') return reloading.reload(gateway)
+  return { ok: false, lines: [`larder: the running gateway does not know the command "${command}"`] }
+}
+
+function accessFiles({ listeners }: Config): string[] {
+  const files = listeners.flatMap(({ access }) => [access.passwordFile, access.aclFile])
+  return [...new Set(files.filter(file => file !== undefined))]
 }
 
 async function serve(
@@ -120,8 +178,10 @@ async function serve(
 ): Promise<number> {
   try {
     const gateway = await runGateway(config, stop)
+    const attendance = stop.aborted ? undefined : await manner.attend?.(gateway)
     if (!stop.aborted) io.stdout(['larder: ready', gateway.addresses.join(', ')].filter(Boolean).join(' on '))
     await aborted(stop)
+    await attendance?.[Symbol.asyncDispose]()
     await gateway.stop()
     return EXIT_DONE
   } catch (error) {

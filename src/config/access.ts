@@ -9,6 +9,7 @@ export interface AccessEntry {
   aclFile?: string
   /** Undefined: nobody has said. */
   allowAnonymous?: boolean
+  grantEverySubscription: boolean
   clientIdPrefixes: string[]
   allowEmptyClientId: boolean
   autoIdPrefix: string
@@ -23,6 +24,7 @@ export function access(): Schema<AccessEntry> {
       password_file: v.exactOptional(text({ example: 'passwords' })),
       acl_file: v.exactOptional(text({ example: 'acl' })),
       allow_anonymous: v.exactOptional(flag()),
+      grant_every_subscription: v.optional(flag(), false),
       client_id_prefixes: v.optional(list(text({ example: 'kitchen-' }), { example: 'kitchen-' }), []),
       allow_empty_client_id: v.optional(flag(), true),
       auto_id_prefix: v.optional(text({ example: 'auto-', mayBeEmpty: true, max: 200 }), AUTO_ID_PREFIX),

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { AccessEntry } from './access.ts'
 import { isPublic } from './addresses.ts'
-import { type DeviceEntry, defaultTopic } from './devices.ts'
+import { type PlacedDevice, placed } from './devices.ts'
 import type { ListenerEntry } from './listeners.ts'
 import type { Root } from './root.ts'
 import type { AccessConfig, Config, DeviceConfig, ListenerConfig, TlsConfig } from './schema.ts'
@@ -21,7 +21,7 @@ export function assemble(root: Root, { base, dataBase }: Folders): Config {
     dataDir,
     access: assembleAccess(root.access, base, true),
     listeners: root.listeners.map(entry => assembleListener(entry, root, base)),
-    devices: root.devices.map(entry => assembleDevice(entry, { room: root.name, base, dataDir })),
+    devices: root.devices.map(entry => assembleDevice(placed(entry, root.name), { base, dataDir })),
     bridges: root.bridges.map(entry => ({ clientId: `larder-${root.name}-${entry.name}`, ...entry })),
   }
 }
@@ -71,19 +71,24 @@ function assembleAccess(entry: AccessEntry, base: string, isPrivate: boolean): A
 /** What `devices` stands for when there is no file at all: a bare machine has something to show. */
 export const BARE_DEVICES = [{ name: 'Gateway', system: {} }]
 
-function assembleDevice(entry: DeviceEntry, defaults: { room: string; base: string; dataDir: string }): DeviceConfig {
-  const room = entry.room ?? defaults.room
-  const named = { room, topic: defaultTopic(room, entry.name) }
+function assembleDevice(entry: PlacedDevice, defaults: { base: string; dataDir: string }): DeviceConfig {
   const at = (path: string) => resolve(defaults.base, path)
   switch (entry.kind) {
-    case 'serial':
-    case 'file':
-      return { ...named, ...entry, settings: { ...entry.settings, path: at(entry.settings.path) } } as DeviceConfig
+    case 'serial': {
+      const { settings } = entry
+      const path = settings.path === undefined ? {} : { path: at(settings.path) }
+      const file = settings.codec === 'custom' ? { file: at(settings.file) } : {}
+      return { ...entry, settings: { ...settings, ...path, ...file } }
+    }
+    case 'file': {
+      const { path } = entry.settings
+      return { ...entry, settings: { ...entry.settings, ...(path === undefined ? {} : { path: at(path) }) } }
+    }
     case 'gpio':
-      return { ...named, ...entry }
+      return { ...entry }
     case 'system': {
       const { disk, ...settings } = entry.settings
-      return { ...named, ...entry, settings: { ...settings, disk: disk === undefined ? defaults.dataDir : at(disk) } }
+      return { ...entry, settings: { ...settings, disk: disk === undefined ? defaults.dataDir : at(disk) } }
     }
   }
 }

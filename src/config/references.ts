@@ -3,7 +3,7 @@
  * are looked for in the values as they are written, so that a fault elsewhere does not hide them.
  */
 import { formatAddress, isPublic, parseAddress } from './addresses.ts'
-import { type DeviceKind, defaultTopic } from './devices.ts'
+import { type DeviceKind, type TopicTemplates, topicsOf } from './devices.ts'
 import { type Complaint, type Key, pathOf, shorten } from './fault.ts'
 import { DEFAULT_NAME } from './root.ts'
 import { likelySpelling } from './spelling.ts'
@@ -25,12 +25,14 @@ interface Claim {
 /** All such faults of a file. */
 export function referenceComplaints(root: unknown): Complaint[] {
   if (!isMap(root)) return []
-  const devices = entriesOf(root, 'devices')
+  const devices = deviceEntries(root)
   const room = typeof root.name === 'string' ? root.name : DEFAULT_NAME
   return [
-    ...repeats('topic', topics(devices, room), 'give one of them another name, room or topic'),
+    ...placeComplaints(devices, isMap(root.devices) ? root.devices : {}, room),
     ...repeats('port', settings(devices, 'serial', 'path'), 'a port has one reader'),
+    ...repeats('adapter', adapters(devices), 'a port has one reader'),
     ...repeats('pin', settings(devices, 'gpio', 'pin'), 'a pin has one use'),
+    ...repeats('line', lines(devices), 'a line has one use'),
     ...repeats('address', listenerAddresses(root.listeners), 'give one of them another port'),
     ...strangers(root),
     ...repeats('name', bridgeNames(entriesOf(root, 'bridges')), 'give one of them another'),
@@ -44,13 +46,73 @@ function entriesOf(root: Record<string, unknown>, section: string): Entry[] {
   return list.flatMap((map, index) => (isMap(map) ? [{ map, keys: [section, index] }] : []))
 }
 
-function topics(devices: Entry[], gatewayName: string): Claim[] {
-  return devices.flatMap(({ map, keys }) => {
-    if (typeof map.topic === 'string') return [{ on: map.topic, keys: [...keys, 'topic'] }]
-    const room = map.room ?? ('system' in map ? gatewayName : undefined)
-    if (typeof map.name !== 'string' || typeof room !== 'string') return []
-    return [{ on: defaultTopic(room, map.name), keys: [...keys, 'name'] }]
+/** Devices stand in a list, or in a map with the list in it. */
+function deviceEntries(root: Record<string, unknown>): Entry[] {
+  if (!isMap(root.devices)) return entriesOf(root, 'devices')
+  return entriesOf(root.devices, 'list').map(({ map, keys }) => ({ map, keys: ['devices', ...keys] }))
+}
+
+/** A device or a part of one, as far as it can be read, with the topics that it takes. */
+interface Placed {
+  entry: Entry
+  /** Room and name: what it is called below `$SYS`. */
+  path: string
+  topics: TopicTemplates & { topic: string }
+}
+
+const DERIVED = [
+  ['availabilityTopic', 'availability_topic', 'availability'],
+  ['commandTopic', 'command_topic', 'set'],
+  ['errorTopic', 'error_topic', 'error'],
+] as const
+
+/** Topics and names that two have. Of two on one topic, what hangs below it is not told as well. */
+function placeComplaints(devices: Entry[], templates: Record<string, unknown>, gateway: string): Complaint[] {
+  const all = devices.flatMap(entry => placesOf(entry, templatesOf(templates), gateway))
+  const byTopic = new Map(all.toReversed().map(place => [place.topics.topic, place]))
+  const first = all.filter(place => byTopic.get(place.topics.topic) === place)
+  const keyOf = ({ map, keys }: Entry, key: string) => [...keys, typeof map[key] === 'string' ? key : 'name']
+  const states = all.map(({ entry, topics }): Claim => ({ on: topics.topic, keys: keyOf(entry, 'topic') }))
+  const derived = first.flatMap(({ entry, topics }) =>
+    DERIVED.filter(([, key]) => key === 'availability_topic' || !isPart(entry)).map(
+      ([name, key, below]): Claim => ({ on: topics[name] ?? `${topics.topic}/${below}`, keys: keyOf(entry, key) }),
+    ),
+  )
+  const names = first.map(({ entry, path }): Claim => ({ on: path, keys: [...entry.keys, 'name'] }))
+  return [
+    ...repeats('topic', [...states, ...derived], 'give one of them another name, room or topic'),
+    ...repeats('name', names, 'give one of them another name or room'),
+  ]
+}
+
+function isPart({ keys }: Entry): boolean {
+  return keys.includes('parts')
+}
+
+function placesOf({ map, keys }: Entry, templates: TopicTemplates, gateway: string): Placed[] {
+  const room = map.room ?? ('system' in map ? gateway : undefined)
+  const parts = entriesOf(map, 'parts').map(part => ({ ...part, keys: [...keys, ...part.keys] }))
+  return [{ map, keys }, ...parts].flatMap((entry): Placed[] => {
+    const { name } = entry.map
+    const place = entry.map.room ?? room
+    const own = templatesOf(entry.map)
+    if (typeof name !== 'string') return []
+    if (typeof place === 'string') {
+      const topics = topicsOf({ ...own, room: place, name }, templates, gateway)
+      return [{ entry, path: `${place}/${name}`, topics }]
+    }
+    // Without a room, which is a fault of its own, a topic may still be known.
+    if (own.topic === undefined || own.topic.includes('{')) return []
+    return [{ entry, path: own.topic, topics: { topic: own.topic } }]
   })
+}
+
+/** The templates in a map as it is written. */
+function templatesOf(map: Record<string, unknown>): TopicTemplates {
+  const templates: TopicTemplates = {}
+  if (typeof map.topic === 'string') templates.topic = map.topic
+  for (const [name, key] of DERIVED) if (typeof map[key] === 'string') templates[name] = map[key]
+  return templates
 }
 
 function settings(devices: Entry[], kind: DeviceKind, setting: string): Claim[] {
@@ -58,6 +120,25 @@ function settings(devices: Entry[], kind: DeviceKind, setting: string): Claim[] 
     const value = isMap(map[kind]) ? map[kind][setting] : undefined
     const isScalar = typeof value === 'string' || typeof value === 'number'
     return isScalar ? [{ on: `${value}`, keys: [...keys, kind, setting] }] : []
+  })
+}
+
+/** USB adapters as they are written; whether two ways to write one mean the same is seen when it is plugged in. */
+function adapters(devices: Entry[]): Claim[] {
+  return devices.flatMap(({ map, keys }) => {
+    const usb = isMap(map.serial) ? map.serial.usb : undefined
+    if (!isMap(usb)) return []
+    const { vendor, product, serial, interface: number } = usb
+    const on = [vendor, product, serial, number].filter(each => each !== undefined).join(':')
+    return [{ on: on.toLowerCase(), keys: [...keys, 'serial', 'usb'] }]
+  })
+}
+
+/** Lines of other chips than the header's, as `gpiochip2 3`. */
+function lines(devices: Entry[]): Claim[] {
+  return devices.flatMap(({ map: { gpio }, keys }) => {
+    if (!isMap(gpio) || typeof gpio.chip !== 'string' || !/^\d+$/.test(`${gpio.line}`)) return []
+    return [{ on: `${gpio.chip} ${gpio.line}`, keys: [...keys, 'gpio', 'line'] }]
   })
 }
 
@@ -108,11 +189,16 @@ function repeats(what: string, claims: Claim[], advice: string): Complaint[] {
     const owner = first.get(on)
     if (owner === undefined) first.set(on, keys)
     else {
-      const message = `the ${what} ${shorten(on)} is taken already, by ${pathOf(owner.slice(0, 2))}: ${advice}`
+      const message = `the ${what} ${shorten(on)} is taken already, by ${pathOf(entryOf(owner))}: ${advice}`
       complaints.push({ keys, message, at: 'value' })
     }
   }
   return complaints
+}
+
+/** The keys of the entry of a list that `keys` lead into. */
+function entryOf(keys: readonly Key[]): readonly Key[] {
+  return keys.slice(0, keys.findLastIndex(key => typeof key === 'number') + 1)
 }
 
 function references({ map, keys }: Entry, devices: Entry[]): Complaint[] {
@@ -122,7 +208,7 @@ function references({ map, keys }: Entry, devices: Entry[]): Complaint[] {
   const at = [...keys, 'set', 'device']
   const target = devices.find(each => each.map.name === device)
   if (target === undefined || !isReadOnly(target.map)) return reference(device, at, devices)
-  const message = `'${shorten(`${device}`)}' takes no commands: only a serial device, or a pin with direction: out, can be set`
+  const message = `'${shorten(`${device}`)}' takes no commands: only a serial device, or a pin with direction: out or count, can be set`
   return [{ keys: at, message, at: 'value' }]
 }
 

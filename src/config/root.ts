@@ -30,6 +30,10 @@ export const DEFAULT_NAME = 'Larder'
 const KIB = 2 ** 10
 const MIB = 2 ** 20
 const GIB = 2 ** 30
+/** ms */
+const DAY = 86_400_000
+/** A hundred years in ms: the standard has 136 (MQTT 5 §3.1.2.11.2). */
+const MAX_EXPIRY = 36_500 * DAY
 
 export function rootSchema(checks: Checks): Schema<Root> {
   return map(
@@ -57,7 +61,7 @@ function limits(): Schema<LimitsConfig> {
       receive_maximum: v.optional(whole({ min: 1, max: 65_535, example: 2_000 }), 2_000),
       max_queued_messages: v.optional(whole({ min: 1, max: 100_000_000, example: 100_000 }), 100_000),
       max_queued_bytes: v.optional(size({ min: KIB, max: 1024 * GIB, example: '256MiB' }), '256MiB'),
-      max_queued_age: v.optional(age(), 0),
+      max_queued_age: v.optional(orNone(duration({ min: 0, max: 3_650 * DAY, example: '7d' })), 0),
       max_total_messages: v.optional(whole({ min: 1, max: 1_000_000_000, example: 5_000_000 }), 5_000_000),
       max_total_bytes: v.optional(size({ min: KIB, max: 1024 * GIB, example: '2GiB' }), '2GiB'),
       overflow: v.optional(choice(['drop-oldest', 'drop-newest', 'reject']), 'drop-oldest'),
@@ -67,17 +71,27 @@ function limits(): Schema<LimitsConfig> {
       max_topic_levels: v.optional(whole({ min: 1, max: 65_535, example: 200 }), 200),
       check_payload_format: v.optional(flag(), false),
       max_connections: v.optional(whole({ min: 1, max: 1_000_000, example: 10_000 }), 10_000),
+      max_connections_per_address: v.optional(whole({ min: 1, max: 1_000_000, example: 100 }), 1_000),
+      max_half_open: v.optional(whole({ min: 1, max: 100_000, example: 1_000 }), 1_000),
+      max_inflight_bytes: v.optional(orNone(size({ min: 0, max: GIB, example: '1MiB' })), 0),
+      max_subscriptions: v.optional(whole({ min: 1, max: 1_000_000, example: 10_000 }), 10_000),
+      max_user_properties: v.optional(whole({ min: 0, max: 65_535, example: 100 }), 1_000),
+      max_publish_rate: v.optional(whole({ min: 0, max: 1_000_000, example: 100 }), 0),
+      publish_burst: v.optional(whole({ min: 1, max: 1_000_000, example: 100 }), 100),
+      memory: v.optional(size({ min: MIB, max: 1024 * GIB, example: '128MiB' }), '128MiB'),
+      max_session_expiry: v.optional(orNone(duration({ min: 0, max: MAX_EXPIRY, example: '30d', seconds: true })), 0),
+      max_sessions: v.optional(orNone(whole({ min: 0, max: 100_000_000, example: 1_000 })), 0),
+      retain_available: v.optional(flag(), true),
     },
     { example: 'max_packet_size: 2MiB' },
   )
 }
 
-/** 0 lets a message wait for ever. */
-function age(): Schema<number> {
-  const given = duration({ min: 0, max: 3_650 * 86_400_000, example: '7d' })
+/** 0 is no limit. */
+function orNone(given: Schema<number>): Schema<number> {
   return v.pipe(
     given,
-    v.transform(ms => (ms === 0 ? Number.POSITIVE_INFINITY : ms)),
+    v.transform(limit => (limit === 0 ? Number.POSITIVE_INFINITY : limit)),
   )
 }
 

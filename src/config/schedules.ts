@@ -4,7 +4,7 @@ import type { ScheduleConfig } from './schema.ts'
 import { likelySpelling } from './spelling.ts'
 import { exactlyOne, list, map, type Report } from './structure.ts'
 import { topicName } from './topics.ts'
-import { choice, flag, payload, type Schema, text } from './values.ts'
+import { choice, duration, flag, payload, type Schema, text } from './values.ts'
 
 /** Whether a cron expression can be read: known to the folder that runs the schedules. */
 export interface Checks {
@@ -23,6 +23,9 @@ function schedule(checks: Checks): Schema<ScheduleConfig> {
     name: v.exactOptional(text({ example: 'Morning' })),
     cron: text({ example: '"*/5 * * * *"' }),
     timezone: v.exactOptional(text({ example: 'Europe/Berlin', fault: timezoneFault })),
+    jitter: v.exactOptional(duration({ min: 0, max: 3_600_000, example: '30s' })),
+    when_synced: v.exactOptional(flag()),
+    missed: v.exactOptional(choice(['skip', 'once'])),
     poll: v.exactOptional(text({ example: 'Thermometer' })),
     publish: v.exactOptional(
       map(

@@ -86,6 +86,8 @@ export interface AccessConfig {
   aclFile: string | undefined
   /** Whether a client without a user name may come in. */
   allowAnonymous: boolean
+  /** As in Mosquitto: the list is not asked about a SUBSCRIBE, only about each message that it would bring. */
+  grantEverySubscription: boolean
   /** Client identifiers must begin with one of these; empty: any. */
   clientIdPrefixes: string[]
   /** Whether a client may come without an identifier and be given one. */
@@ -149,6 +151,28 @@ export interface LimitsConfig {
   /** MQTT 5: refuse a payload that is said to be UTF-8 and is not. */
   checkPayloadFormat: boolean
   maxConnections: number
+  /** Connections from one address, IPv6 by its first 64 bits; those from this machine do not count. */
+  maxConnectionsPerAddress: number
+  /** Connections whose CONNECT has not come. */
+  maxHalfOpen: number
+  /** Bytes of QoS > 0 messages sent and not acknowledged, per session; Infinity for any. */
+  maxInflightBytes: number
+  /** Per session. */
+  maxSubscriptions: number
+  /** MQTT 5; per packet. */
+  maxUserProperties: number
+  /** PUBLISH packets a second that are read from one client; 0 = no limit. */
+  maxPublishRate: number
+  /** PUBLISH packets that are read at once, when the client was silent before. */
+  publishBurst: number
+  /** Bytes that all connections together may make the gateway hold in memory. */
+  memory: number
+  /** ms that a session outlives its connection; Infinity for ever. */
+  maxSessionExpiry: number
+  /** Sessions with and without a connection; Infinity for any number. */
+  maxSessions: number
+  /** Whether clients may have messages retained. */
+  retainAvailable: boolean
 }
 
 export interface LogConfig {
@@ -156,23 +180,75 @@ export interface LogConfig {
   format: LogFormat
 }
 
-/** What the owner wants done to a numeric value: `value * scale + offset`, rounded to `round` decimals. */
+export type ValueConfig = number | string | boolean
+
+/** What the owner wants done to a value, and what it is. */
 export interface ShapeConfig {
+  /** A number becomes `value * scale + offset`, rounded to `round` decimals. */
   scale: number
   offset: number
   round: number | undefined
+  /** Values that are replaced, by their text; `default` stands for all others. */
+  map?: Record<string, ValueConfig>
+  deadband?: DeadbandConfig
+  unit?: string
+  deviceClass?: string
+  stateClass?: 'measurement' | 'total' | 'total_increasing'
 }
 
-interface DeviceCommon {
+export interface DeadbandConfig {
+  /** What a value must move by to be published; a part of it when `relative`. */
+  by: number
+  relative: boolean
+}
+
+/** All times in ms. */
+export interface PacingConfig {
+  minInterval?: number
+  maxInterval?: number
+  window?: { every: number; of: 'average' | 'min' | 'max' | 'median' | 'sum' | 'last' }
+}
+
+export interface FieldConfig extends ShapeConfig, PacingConfig {
+  /** What it is called when it is published. */
+  name?: string
+}
+
+/** What devices and their parts have in common. */
+export interface ThingConfig extends PacingConfig {
   name: string
   /** One or more levels of the topic, such as `Kitchen` or `Cellar/Pantry`. */
   room: string
   topic: string
+  /** Absent, `<topic>/availability`. */
+  availabilityTopic?: string
   qos: 0 | 1
   retain: boolean
   /** Several named values: as one JSON object on the topic, or each on `<topic>/<field>`. */
   publish: 'json' | 'fields'
+  /** The one of several named values that is published, by itself. */
+  value?: string
+  /** Where messages tell their time and number. */
+  stamp?: 'none' | 'json' | 'properties'
+  /** ms without a reading after which it counts as offline. */
+  staleAfter?: number
   shape: ShapeConfig
+  /** By the names that the source gives; `*` for all others. */
+  fields?: Record<string, FieldConfig | 'drop'>
+}
+
+export interface DeviceCommon extends ThingConfig {
+  /** Absent, `<topic>/set` and `<topic>/error`. */
+  commandTopic?: string
+  errorTopic?: string
+  parts?: PartConfig[]
+  /** What becomes of readings that no part matches. */
+  others?: 'publish' | 'drop'
+}
+
+export interface PartConfig extends ThingConfig {
+  /** What named values must be, as text. */
+  when: Record<string, string[]>
 }
 
 export type DeviceConfig =
@@ -187,6 +263,12 @@ interface ScheduleCommon {
   cron: string
   /** IANA name such as `Europe/Berlin`; absent, the machine's own. */
   timezone?: string
+  /** ms; each run is later by a random time up to this. */
+  jitter?: number
+  /** Only while the wall clock is known to be right. */
+  whenSynced?: boolean
+  /** Times that passed while the machine slept. */
+  missed?: 'once' | 'skip'
 }
 
 export type ScheduleConfig =

@@ -1,6 +1,6 @@
 /** Texts that become topics or parts of them (MQTT 3.1.1 §4.7). */
 import { topicFilterFault, topicNameFault } from '../mqtt/topics.ts'
-import { type Schema, text } from './values.ts'
+import { either, type Schema, text } from './values.ts'
 
 /** Levels of a topic that the configuration itself names: as many as `max_topic_levels` allows by default. */
 const MAX_LEVELS = 200
@@ -29,6 +29,27 @@ export function prefix(example: string): Schema<string> {
 
 export function topicName(example: string): Schema<string> {
   return text({ example, fault: text => fragment(topicNameFault(text, MAX_LEVELS)) })
+}
+
+/** What a template may speak of. */
+const PLACEHOLDERS = ['gateway', 'room', 'name'] as const
+
+/** A topic name with `{gateway}`, `{room}` and `{name}` in it, and where `belowTopic`, `{topic}`. */
+export function topicTemplate(example: string, belowTopic = false): Schema<string> {
+  const known: readonly string[] = belowTopic ? [...PLACEHOLDERS, 'topic'] : PLACEHOLDERS
+  return text({
+    example,
+    fault: template => {
+      const stranger = [...template.matchAll(/\{(.*?)\}/g)].find(([, name]) => !known.includes(name!))
+      if (stranger !== undefined) return `${stranger[0]} is not known; use ${either(known.map(name => `{${name}}`))}`
+      return fragment(topicNameFault(template, MAX_LEVELS))
+    },
+  })
+}
+
+/** The topic that a template stands for. */
+export function fillTemplate(template: string, values: Readonly<Record<string, string>>): string {
+  return template.replace(/\{(.*?)\}/g, (written, name: string) => values[name] ?? written)
 }
 
 export function topicFilter(example: string): Schema<string> {

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   DEVICE_FAILED: 'A device cannot be used',
   DRIVER_MISSING: 'A driver is not installed',
   BRIDGE_FAILED: 'A bridge cannot connect',
+  NOT_RUNNING: 'No gateway is running',
 } as const
 
 export type ErrorCode = keyof typeof ERROR_CODES

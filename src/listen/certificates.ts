@@ -9,8 +9,8 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { LarderError, reasonOf } from '../kernel/errors.ts'
+import { FileWatch } from '../kernel/file-watch.ts'
 import type { Log } from '../kernel/log.ts'
-import { FileWatch } from './file-watch.ts'
 import type { CertificateInfo, ListenerTls, TlsSettings } from './ports.ts'
 import { readTlsFiles, type TlsFiles } from './tls-files.ts'
 import { makeTlsMaterial, type TlsMaterial } from './tls-material.ts'
@@ -90,12 +90,13 @@ export class Certificates implements ListenerTls {
     return this.#opened.psk.get(identity)
   }
 
-  async reload(): Promise<void> {
-    await this.#next(async () => {
-      const files = await readTlsFiles(this.#deps.settings)
-      if (files.fingerprint !== this.#fingerprint) this.#take(files)
-      else this.#forgetFaults()
-    })
+  async prepare(): Promise<() => void> {
+    const { settings, clock } = this.#deps
+    const files = await readTlsFiles(settings)
+    makeTlsMaterial(files, settings, clock.wall())
+    return () => {
+      if (files.fingerprint !== this.#fingerprint && !this.#isClosed) this.#take(files)
+    }
   }
 
   get #opened(): TlsMaterial {

@@ -3,12 +3,12 @@
  *
  *   socket (counted)  ->  PROXY header, if asked for  ->  TLS handshake, if any  ->  arrival
  *
- * A connection that has something to go through waits in the lobby, and a WebSocket stays there until it is upgraded.
+ * All that time it is in the lobby, and after it until its CONNECT has come.
  */
-import type { Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { reasonOf } from '../kernel/errors.ts'
 import { urlOf } from './fault.ts'
-import { Lobby, type Stay } from './lobby.ts'
+import type { Stay } from './lobby.ts'
 import type { ConnectionDetails, ListenerTls } from './ports.ts'
 import { readProxyHeader } from './proxy.ts'
 import { peerOf, type ServerDependencies, SocketServer } from './server.ts'
@@ -22,24 +22,21 @@ export interface Arrival {
   /** The socket, or the TLS connection on it. */
   readonly stream: Socket
   readonly details: ConnectionDetails
-  /** Absent when it came in without waiting. */
-  readonly stay: Stay | undefined
+  readonly stay: Stay
 }
 
 export class Entrance {
   readonly #deps: ServerDependencies
   readonly #sockets: SocketServer
-  readonly #lobby: Lobby
   readonly #refusals: Throttle
   readonly #isWeb: boolean
   #tls: TlsDoor | undefined
   #onArrival: (arrival: Arrival) => void = () => {}
 
   constructor(deps: ServerDependencies) {
-    const { settings, clock, log } = deps
+    const { settings, clock } = deps
     this.#deps = deps
     this.#sockets = new SocketServer(deps)
-    this.#lobby = new Lobby({ clock, log: log.child({ listener: urlOf(settings, settings.port) }) })
     this.#refusals = new Throttle({ clock, interval: FAULT_LOG_INTERVAL })
     this.#isWeb = settings.protocol === 'ws' || settings.protocol === 'wss'
   }
@@ -52,18 +49,23 @@ export class Entrance {
     return this.#tls?.certificates
   }
 
+  /** Reads the files of TLS. Rejects with a `LarderError` CERTIFICATE_INVALID. */
+  async prepare(): Promise<void> {
+    const { settings, clock, log } = this.#deps
+    if (this.#tls !== undefined || (settings.protocol !== 'mqtts' && settings.protocol !== 'wss')) return
+    const listener = urlOf(settings, settings.port)
+    if (settings.tls === undefined) throw new Error(`${listener} without a certificate`)
+    const { TlsDoor } = await import('./tls.ts')
+    const tls = new TlsDoor({ settings: settings.tls, isWeb: this.#isWeb, listener, clock, log })
+    await tls.open()
+    this.#tls = tls
+  }
+
   /** Rejects with a `LarderError` LISTEN_* or CERTIFICATE_INVALID, or with the reason of `signal`, leaving nothing open. */
   async open(onArrival: (arrival: Arrival) => void, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    const { settings, clock, log } = this.#deps
     this.#onArrival = onArrival
-    if (settings.protocol === 'mqtts' || settings.protocol === 'wss') {
-      const listener = urlOf(settings, settings.port)
-      if (settings.tls === undefined) throw new Error(`${listener} without a certificate`)
-      const { TlsDoor } = await import('./tls.ts')
-      this.#tls = new TlsDoor({ settings: settings.tls, isWeb: this.#isWeb, listener, clock, log })
-      await this.#tls.open()
-    }
+    await this.prepare()
     try {
       await this.#sockets.open(socket => this.#receive(socket), signal)
     } catch (error) {
@@ -74,6 +76,14 @@ export class Entrance {
 
   stopAccepting(): void {
     this.#sockets.stopAccepting()
+  }
+
+  get connections(): number {
+    return this.#sockets.connections
+  }
+
+  handOver(): Server | undefined {
+    return this.#sockets.handOver()
   }
 
   async close(): Promise<void> {
@@ -89,11 +99,9 @@ export class Entrance {
       return
     }
     const details = { protocol, listener: this.address, ...peer }
-    if (proxyProtocol !== true && this.#tls === undefined && !this.#isWeb) {
-      this.#onArrival({ stream: socket, details, stay: undefined })
-      return
-    }
-    const stay = this.#lobby.enter(socket)
+    // Behind a proxy it is not known yet whose it is.
+    if (proxyProtocol !== true && !this.#isCounted(socket, details)) return
+    const stay = this.#deps.gate.lobby.enter(socket)
     if (stay === undefined) return
     if (proxyProtocol === true) this.#unwrap(socket, details, stay)
     else this.#secure(socket, details, stay)
@@ -104,7 +112,8 @@ export class Entrance {
       socket,
       ({ source, commonName }) => {
         const identity = commonName === undefined || commonName.includes('\0') ? {} : { identity: { commonName } }
-        this.#secure(socket, { ...details, ...source, ...identity }, stay)
+        const known = { ...details, ...source, ...identity }
+        if (this.#isCounted(socket, known)) this.#secure(socket, known, stay)
       },
       error => this.#refuse(socket, details, error),
     )
@@ -121,6 +130,13 @@ export class Entrance {
         this.#onArrival({ stream, details: identity === undefined ? details : { ...details, identity }, stay }),
       error => this.#refuse(socket, details, error),
     )
+  }
+
+  /** False when its address has too many connections; it is closed then. */
+  #isCounted(socket: Socket, { remoteAddress }: ConnectionDetails): boolean {
+    if (this.#deps.gate.addresses.enter(socket, remoteAddress)) return true
+    socket.destroy()
+    return false
   }
 
   #refuse(socket: Socket, { listener, remoteAddress }: ConnectionDetails, error: unknown): void {

@@ -10,7 +10,7 @@ import { Throttle } from './throttle.ts'
 const LOG_INTERVAL = 60_000
 
 export class ConnectionLimit {
-  readonly #max: number
+  readonly #max: () => number
   readonly #log: Log
   readonly #setting: string
   readonly #throttle: Throttle
@@ -18,7 +18,7 @@ export class ConnectionLimit {
   #refused = 0
 
   /** `setting` is named in the log as what allows so many. */
-  constructor(deps: { max: number; clock: Clock; log: Log; setting?: string }) {
+  constructor(deps: { max: () => number; clock: Clock; log: Log; setting?: string }) {
     this.#max = deps.max
     this.#log = deps.log
     this.#setting = deps.setting ?? 'limits.max_connections'
@@ -37,13 +37,14 @@ export class ConnectionLimit {
 
   /** Counts a new connection in. False when there are as many as may be: close it, and do not call `leave`. */
   enter(): boolean {
-    if (this.#open < this.#max) {
+    const max = this.#max()
+    if (this.#open < max) {
       this.#open++
       return true
     }
     this.#refused++
     this.#throttle.note(refused =>
-      this.#log.warn({ refused, max: this.#max }, `connections refused: as many are open as ${this.#setting} allows`),
+      this.#log.warn({ refused, max }, `connections refused: as many are open as ${this.#setting} allows`),
     )
     return false
   }

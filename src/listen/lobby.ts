@@ -1,8 +1,9 @@
 /**
- * Where a connection waits until it is a stream: its PROXY header, its TLS handshake and its WebSocket upgrade share one
- * deadline, which bytes that trickle in do not prolong. The lobby is bounded. When it is full, whoever has been in it
- * long makes room; while all are still in haste (a household that comes back at once after a power cut), the
- * newcomer is closed and comes again, for cutting off those in haste would let nobody ever finish.
+ * Where a connection is until its CONNECT has come: at all listeners together so many may be there. Its PROXY header, its
+ * TLS handshake and its WebSocket upgrade share one deadline, which bytes that trickle in do not prolong; after them
+ * the session has its own. When the lobby is full, whoever has been in it long makes room; while all are still in
+ * haste (a household that comes back at once after a power cut), the newcomer is closed and comes again, for cutting off
+ * those in haste would let nobody ever finish.
  */
 import type { Socket } from 'node:net'
 import type { Clock } from '../kernel/clock.ts'
@@ -11,29 +12,31 @@ import { Throttle } from './throttle.ts'
 
 /** Milliseconds from the connection to the end of its handshakes. A Pi on a bad radio link needs two or three seconds. */
 const HANDSHAKE_TIMEOUT = 10_000
-/** Connections in their handshake at one listener: some 50 KB each with TLS, so 12 MB. */
-const MAX_HANDSHAKES = 256
-/** Milliseconds in which a handshake counts as in haste: an honest one takes under a second. */
+/** Milliseconds in which a connection counts as in haste: an honest one has sent its CONNECT within a second. */
 const HASTE = 2_000
 /** Milliseconds between two log lines about a full lobby. */
 const LOG_INTERVAL = 60_000
 
 /** One connection's time in the lobby. */
 export interface Stay {
-  /** The connection is a stream now; the deadline is off. */
+  /** The connection is a stream now: the deadline is off. Its CONNECT is still to come. */
+  arrive(): void
+  /** The CONNECT has come. */
   leave(): void
   /** Called at the deadline instead of destroying the socket. */
   onLate: (() => void) | undefined
 }
 
 export class Lobby {
+  readonly #max: () => number
   readonly #clock: Clock
   readonly #log: Log
   readonly #throttle: Throttle
   /** Oldest first. */
   readonly #waiting = new Map<Socket, { since: number; stay: Stay }>()
 
-  constructor(deps: { clock: Clock; log: Log }) {
+  constructor(deps: { max: () => number; clock: Clock; log: Log }) {
+    this.#max = deps.max
     this.#clock = deps.clock
     this.#log = deps.log
     this.#throttle = new Throttle({ clock: deps.clock, interval: LOG_INTERVAL })
@@ -47,7 +50,6 @@ export class Lobby {
       return undefined
     }
     const timer = this.#clock.after(HANDSHAKE_TIMEOUT, () => {
-      this.#waiting.delete(socket)
       if (stay.onLate === undefined) socket.destroy()
       else stay.onLate()
     })
@@ -55,16 +57,20 @@ export class Lobby {
       timer.cancel()
       this.#waiting.delete(socket)
     }
-    const stay: Stay = { leave, onLate: undefined }
+    const stay: Stay = { arrive: () => timer.cancel(), leave, onLate: undefined }
     this.#waiting.set(socket, { since, stay })
     socket.once('close', leave)
     return stay
   }
 
   #makeRoom(now: number): boolean {
-    if (this.#waiting.size < MAX_HANDSHAKES) return true
+    const max = this.#max()
+    if (this.#waiting.size < max) return true
     this.#throttle.note(closed =>
-      this.#log.warn({ closed, max: MAX_HANDSHAKES }, 'connections closed: too many are in their handshake'),
+      this.#log.warn(
+        { closed, max },
+        'connections closed: the CONNECT of as many is still to come as limits.max_half_open allows',
+      ),
     )
     const [oldest] = this.#waiting
     if (oldest === undefined || now - oldest[1].since < HASTE) return false

@@ -2,6 +2,7 @@
  * What the listeners need of others, and what they are to whoever starts them. A listener knows
  * sockets and nothing of MQTT: every connection becomes a stream of bytes for one `ConnectionHandler`.
  */
+import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Part } from '../kernel/lifecycle.ts'
 
@@ -54,6 +55,8 @@ export interface ConnectionDetails {
   readonly remotePort?: number
   /** Of a TLS connection: who the client has proved to be. */
   readonly identity?: ClientIdentity
+  /** To be called when its CONNECT has come: until then it takes a place among those of whom nothing is known. */
+  readonly onConnect?: () => void
 }
 
 export interface ClientIdentity {
@@ -73,11 +76,20 @@ export interface ClientIdentity {
 export type ConnectionHandler = (stream: Duplex, details: ConnectionDetails) => void
 
 export interface Listener extends Part {
+  /** Reads the files that it needs, so that `start` is left with the socket. Rejects with a `LarderError` CERTIFICATE_INVALID. */
+  prepare(): Promise<void>
+  /**
+   * Gives up the open socket, if there is one, for another listener at the same address: clients that come meanwhile
+   * wait in it. Who is connected stays.
+   */
+  handOver(): Server | undefined
   /** Where it listens, as a URL with the real port. Throws before `start` has resolved. */
   address(): string
   /** Accepts no more; what is connected stays. May be called before `stop`, so that sessions can say goodbye in between. */
   stopAccepting(): void
-  /** Of a listener with TLS that has started. */
+  /** Connections that came in here and are still there. */
+  readonly connections: number
+  /** Of a listener with TLS that is prepared. */
   readonly tls: ListenerTls | undefined
 }
 
@@ -85,8 +97,8 @@ export interface Listener extends Part {
 export interface ListenerTls {
   /** Those in force: its own, and those of the `ca` file. */
   readonly certificates: readonly CertificateInfo[]
-  /** Reads all files again now. Rejects with a `LarderError` CERTIFICATE_INVALID; what was in force stays then. */
-  reload(): Promise<void>
+  /** Reads all files again. Gives what puts them into force; rejects with a `LarderError` CERTIFICATE_INVALID when they cannot be used. */
+  prepare(): Promise<() => void>
 }
 
 export interface CertificateInfo {

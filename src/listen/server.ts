@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { listenFault, urlOf } from './fault.ts'
+import type { Gate } from './gate.ts'
 import { ConnectionLimit } from './limit.ts'
 import type { ListenerSettings } from './ports.ts'
 import { Throttle } from './throttle.ts'
@@ -37,7 +38,9 @@ const SOCKET_OPTIONS = {
 export interface ServerDependencies {
   readonly settings: ListenerSettings
   /** Of all listeners together. */
-  readonly limit: ConnectionLimit
+  readonly gate: Gate
+  /** Gives the open socket of the listener in whose place this one comes, when it starts. */
+  readonly takeOver?: (() => Server | undefined) | undefined
   readonly clock: Clock
   readonly log: Log
 }
@@ -52,12 +55,14 @@ export class SocketServer {
   #onEmpty: (() => void) | undefined
 
   constructor(deps: ServerDependencies) {
-    const { settings, clock, limit } = deps
+    const { settings, clock, gate } = deps
     const { maxConnections: max } = settings
     const log = deps.log.child({ listener: urlOf(settings, settings.port) })
     this.#deps = deps
     this.#limits =
-      max === undefined ? [limit] : [new ConnectionLimit({ max, clock, log, setting: 'its max_connections' }), limit]
+      max === undefined
+        ? [gate.connections]
+        : [new ConnectionLimit({ max: () => max, clock, log, setting: 'its max_connections' }), gate.connections]
     this.#faults = new Throttle({ clock, interval: FAULT_LOG_INTERVAL })
   }
 
@@ -73,13 +78,26 @@ export class SocketServer {
    */
   async open(onSocket: (socket: Socket) => void, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    const { settings } = this.#deps
-    const server = createServer(SOCKET_OPTIONS, socket => {
+    const server = this.#deps.takeOver?.() ?? createServer(SOCKET_OPTIONS)
+    server.on('connection', socket => {
       if (this.#track(socket)) onSocket(socket)
     })
+    await this.#bind(server, signal)
+    server.on('error', error =>
+      this.#faults.note(() =>
+        this.#deps.log.error({ listener: this.#address, reason: reasonOf(error) }, 'listener fault'),
+      ),
+    )
+    this.#server = server
+  }
+
+  async #bind(server: Server, signal: AbortSignal): Promise<void> {
+    const { settings } = this.#deps
     try {
-      if (settings.protocol === 'unix') await clearStaleSocket(settings.path ?? '')
-      await listening(server, settings, signal)
+      if (!server.listening) {
+        if (settings.protocol === 'unix') await clearStaleSocket(settings.path ?? '')
+        await listening(server, settings, signal)
+      }
       // A Unix socket's address is its path. Clients may come from now on.
       const bound = server.address() as AddressInfo | string
       this.#address = urlOf(settings, typeof bound === 'string' ? 0 : bound.port)
@@ -90,12 +108,19 @@ export class SocketServer {
       server.close()
       throw signal.aborted ? signal.reason : listenFault(error, settings)
     }
-    server.on('error', error =>
-      this.#faults.note(() =>
-        this.#deps.log.error({ listener: this.#address, reason: reasonOf(error) }, 'listener fault'),
-      ),
-    )
-    this.#server = server
+  }
+
+  /** Sockets that have not closed. */
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  /** Gives up the open socket: from now on its connections are somebody else's. */
+  handOver(): Server | undefined {
+    const server = this.#server
+    this.#server = undefined
+    server?.removeAllListeners('connection').removeAllListeners('error')
+    return server
   }
 
   stopAccepting(): void {

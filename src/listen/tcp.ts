@@ -1,4 +1,5 @@
 /** MQTT straight on a connection: TCP (MQTT 3.1.1 §4.2), TLS on TCP, a Unix socket. The handler gets the socket itself. */
+import type { Server } from 'node:net'
 import { Entrance } from './entrance.ts'
 import { urlOf } from './fault.ts'
 import type { ConnectionHandler, Listener, ListenerTls } from './ports.ts'
@@ -22,9 +23,21 @@ export class TcpListener implements Listener {
   /** Rejects with a `LarderError` LISTEN_IN_USE, LISTEN_DENIED, LISTEN_FAILED or CERTIFICATE_INVALID. */
   async start(signal: AbortSignal): Promise<void> {
     await this.#entrance.open(({ stream, details, stay }) => {
-      stay?.leave()
-      this.#onConnection(stream, details)
+      stay.arrive()
+      this.#onConnection(stream, { ...details, onConnect: stay.leave })
     }, signal)
+  }
+
+  prepare(): Promise<void> {
+    return this.#entrance.prepare()
+  }
+
+  get connections(): number {
+    return this.#entrance.connections
+  }
+
+  handOver(): Server | undefined {
+    return this.#entrance.handOver()
   }
 
   get tls(): ListenerTls | undefined {

@@ -5,6 +5,7 @@
  * through the entrance.
  */
 import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
+import type { Server as SocketServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { type Arrival, Entrance } from './entrance.ts'
@@ -51,9 +52,21 @@ export class WebSocketListener implements Listener {
     await this.#entrance.open(arrival => {
       const { stream, stay } = arrival
       this.#arrivals.set(stream, arrival)
-      if (stay !== undefined) stay.onLate = () => refuse(stream, 408, 'The request did not end in time.')
+      stay.onLate = () => refuse(stream, 408, 'The request did not end in time.')
       http.emit('connection', stream)
     }, signal)
+  }
+
+  prepare(): Promise<void> {
+    return this.#entrance.prepare()
+  }
+
+  get connections(): number {
+    return this.#entrance.connections
+  }
+
+  handOver(): SocketServer | undefined {
+    return this.#entrance.handOver()
   }
 
   get tls(): ListenerTls | undefined {
@@ -98,10 +111,11 @@ export class WebSocketListener implements Listener {
       if (!this.#letsIn(request)) return refuse(stream, 403, 'Pages of this origin are not let in.')
       if (!offersMqtt(request)) return refuse(stream, 400, 'Offer the WebSocket subprotocol "mqtt".') // [MQTT-6.0.0-3]
       sockets.handleUpgrade(request, stream, head, ws => {
-        arrival.stay?.leave()
+        const { details, stay } = arrival
+        stay.arrive()
         const webSocket = new WebSocketStream(ws)
         webSocket.on('error', () => {})
-        this.#deps.onConnection(webSocket, arrival.details)
+        this.#deps.onConnection(webSocket, { ...details, onConnect: stay.leave })
       })
     })
     return http

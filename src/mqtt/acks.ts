@@ -32,6 +32,7 @@ export function decodeAck(
   body: number,
   end: number,
   protocolVersion: ProtocolVersion,
+  maxUserProperties?: number,
 ): number {
   const length = end - body
   if (protocolVersion !== 5 || length === 2) return decodePacketId(buffer, body, end)
@@ -44,7 +45,7 @@ export function decodeAck(
   }
   if (length > 3) {
     const reader = new WireReader('an acknowledgement', buffer, body + 3, end)
-    readProperties(reader, type)
+    readProperties(reader, type, maxUserProperties)
     reader.finish()
   }
   return (reasonCode << 16) | packetId

@@ -2,7 +2,7 @@
 import { MalformedPacketError, protocolError } from './malformed.ts'
 import { PacketType, type ProtocolVersion, type QoS } from './packets.ts'
 import { encodeProperties, type Properties, readProperties } from './properties.ts'
-import { checkReasonCode } from './reason-codes.ts'
+import { checkReasonCode, ReasonCode } from './reason-codes.ts'
 import { splitShare } from './topics.ts'
 import { encodePacket, encodeTwoByteInteger, WireReader } from './wire.ts'
 
@@ -44,6 +44,12 @@ const RESERVED = 0xc0
 /** Before MQTT 5 all but the QoS is reserved. */
 const RESERVED_3 = 0xfc
 
+/**
+ * Topic filters in one SUBSCRIBE or UNSUBSCRIBE: some clients renew all that they have with one packet, and reading so
+ * many takes a few milliseconds.
+ */
+export const MAX_FILTERS = 5_000
+
 /** The one failure that MQTT 3.1.1 knows. */
 const FAILURE = 0x80
 
@@ -62,6 +68,7 @@ export function decodeSubscribe(
   if (reader.at === reader.end) throw protocolError('SUBSCRIBE has no topic filter')
   while (reader.at < reader.end) {
     // [MQTT-3.8.3-1]
+    if (subscriptions.length === MAX_FILTERS) throw tooManyFilters()
     const topic = reader.string('topic filter')
     subscriptions.push(toRequest(topic, reader.byte('subscription options'), protocolVersion))
   }
@@ -78,6 +85,10 @@ export function encodeSuback(packet: SubackPacket, protocolVersion: ProtocolVers
   // [MQTT-3.9.3-2]
   for (const code of granted) checkReasonCode(PacketType.SUBACK, code)
   return encodePacket(header, id, encodeProperties(properties), Buffer.from(granted))
+}
+
+export function tooManyFilters(): MalformedPacketError {
+  return new MalformedPacketError(`there are more than ${MAX_FILTERS} topic filters`, ReasonCode.QUOTA_EXCEEDED)
 }
 
 function toRequest(topic: string, options: number, protocolVersion: ProtocolVersion): SubscriptionRequest {

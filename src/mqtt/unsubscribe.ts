@@ -3,7 +3,7 @@ import { protocolError } from './malformed.ts'
 import { PacketType, type ProtocolVersion } from './packets.ts'
 import { encodeProperties, type Properties, readProperties } from './properties.ts'
 import { checkReasonCode } from './reason-codes.ts'
-import { readPacketId } from './subscribe.ts'
+import { MAX_FILTERS, readPacketId, tooManyFilters } from './subscribe.ts'
 import { encodePacket, encodeTwoByteInteger, WireReader } from './wire.ts'
 
 export interface UnsubscribePacket {
@@ -38,7 +38,10 @@ export function decodeUnsubscribe(
   // [MQTT-3.10.3-2]
   if (reader.at === reader.end) throw protocolError('UNSUBSCRIBE has no topic filter')
   // [MQTT-3.10.3-1]
-  while (reader.at < reader.end) unsubscriptions.push(reader.string('topic filter'))
+  while (reader.at < reader.end) {
+    if (unsubscriptions.length === MAX_FILTERS) throw tooManyFilters()
+    unsubscriptions.push(reader.string('topic filter'))
+  }
   return { cmd: 'unsubscribe', messageId, unsubscriptions, properties }
 }
 

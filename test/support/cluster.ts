@@ -7,25 +7,20 @@ import { LocalEmitter } from '../../src/broker/emitter.ts'
 import { Hub } from '../../src/broker/hub.ts'
 import { RedisCluster } from '../../src/cluster/cluster.ts'
 import { type Clock, systemClock } from '../../src/kernel/clock.ts'
-import { ConnectionLimit } from '../../src/listen/limit.ts'
+import { Gate } from '../../src/listen/gate.ts'
 import { openListener } from '../../src/listen/open.ts'
 import type { Broker } from './broker.ts'
+import { testLimits } from './limits.ts'
 import { type LogLine, recordLog } from './record-log.ts'
 import { type RedisServer, startRedis } from './redis.ts'
 import { until } from './wait.ts'
 
-const LIMITS = {
+const LIMITS = testLimits({
   maxPacketSize: 1024 * 1024,
-  maxInflight: 100,
-  receiveMaximum: 2_000,
-  maxQueuedMessages: 100_000,
   maxQueuedBytes: 64 * 1024 * 1024,
   maxUnsent: 1024 * 1024,
-  connectTimeout: 10_000,
-  maxKeepalive: 0,
   maxTopicLevels: 100,
-  checkPayloadFormat: false,
-}
+})
 
 export interface Node extends Broker {
   readonly hub: Hub
@@ -48,7 +43,7 @@ export async function startNode(redis: { url: string }, clock: Clock = systemClo
     {
       clock,
       log,
-      limit: new ConnectionLimit({ max: 1_000, clock, log }),
+      gate: new Gate({ limits: LIMITS, clock, log }),
       maxPacketSize: LIMITS.maxPacketSize,
       onConnection: (stream, details) => void hub.accept(stream, details),
     },

@@ -4,6 +4,7 @@
  * `mqtt-packet` and keeps every packet it was sent, unless told not to. For everything else the tests use real clients.
  */
 import { createConnection, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import {
   generate,
   type IConnackPacket,
@@ -18,6 +19,8 @@ import { PATIENCE, until, within } from './wait.ts'
 
 export interface RawClientOptions {
   port: number
+  /** Over TLS, whoever has signed the certificate. */
+  tls?: boolean
   clientId?: string
   /** Clean Session flag; true unless told otherwise. */
   clean?: boolean
@@ -93,7 +96,8 @@ export class RawClient {
 
   /** Opens the connection without a word of MQTT. */
   static async open(options: RawClientOptions): Promise<RawClient> {
-    const socket = createConnection({ port: options.port, host: '127.0.0.1' })
+    const place = { port: options.port, host: '127.0.0.1' }
+    const socket = options.tls === true ? connectTls({ ...place, rejectUnauthorized: false }) : createConnection(place)
     const client = new RawClient(socket, options)
     await within(
       new Promise<void>((resolve, reject) => {

@@ -24,6 +24,8 @@ export interface Pty {
   write(bytes: string | Uint8Array): void
   /** The next line that was written to `path`, without its line end. Rejects when none comes in time. */
   nextLine(): Promise<string>
+  /** Calls `listener` with what is written to `path`, as it comes; lines are gathered all the same. */
+  listen(listener: (bytes: Buffer) => void): void
   /** Makes the device hang: it takes no more bytes and gives none, until it is unplugged. */
   stall(): void
   /** Pulls the plug. As with a killed socat the link stays behind, leading nowhere. */
@@ -58,6 +60,9 @@ export async function openPty(): Promise<Pty> {
     other,
     write: bytes => cable.write(bytes),
     nextLine: () => inbox.next(),
+    listen: listener => {
+      inbox.listener = listener
+    },
     stall: () => cable.stall(),
     unplug: () => cable.unplug(),
     async replug() {
@@ -123,8 +128,10 @@ class Inbox {
   #partial = ''
   readonly #lines: string[] = []
   readonly #waiting: ((line: string) => void)[] = []
+  listener: ((bytes: Buffer) => void) | undefined
 
   push(chunk: Buffer): void {
+    this.listener?.(chunk)
     const lines = (this.#partial + chunk).split(/\r?\n/)
     this.#partial = lines.pop() ?? ''
     for (const line of lines) {

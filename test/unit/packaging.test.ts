@@ -106,6 +106,40 @@ describe('docker-compose.yml', () => {
   })
 })
 
+describe('the container’s environment', () => {
+  const variables = Object.fromEntries(
+    [...text('Dockerfile').matchAll(/\b(LARDER_[A-Z_]+)=(\S+?)(?= |$)/gm)].map(([, name, value]) => [name, value]),
+  ) as Record<string, string>
+  const compose = parse(text('docker-compose.yml')).services.gateway.environment as Record<string, string>
+  const load = (env: Record<string, string>) => loadConfig({ env, cwd: '/data', checks: { cron: () => undefined } })
+
+  test('with that of docker-compose.yml, everybody who reaches the port may come in', () => {
+    const loaded = load({ LARDER_DATA_DIR: '/data', LARDER_LISTENERS: 'mqtt://0.0.0.0:1883', ...compose })
+    expect(loaded).toMatchObject({
+      config: { dataDir: '/data', listeners: [{ host: '0.0.0.0', port: 1883, access: { allowAnonymous: true } }] },
+    })
+  })
+
+  test('by itself it says what is to be added', () => {
+    const listeners = variables.LARDER_LISTENERS ?? ''
+    const loaded = load({ LARDER_LISTENERS: listeners })
+    expect(listeners).toBe('mqtt://0.0.0.0:1883')
+    expect('faults' in loaded && loaded.faults.map(({ message }) => message).join()).toMatch(
+      /password_file|allow_anonymous/,
+    )
+  })
+
+  test('with passwords, as the notes of balena.yml say', () => {
+    const withPasswords = { LARDER_PASSWORD_FILE: '/data/passwords', LARDER_ALLOW_ANONYMOUS: 'false' }
+    const loaded = load({ LARDER_LISTENERS: 'mqtt://0.0.0.0:1883', ...compose, ...withPasswords })
+    expect(loaded).toMatchObject({
+      config: { listeners: [{ access: { passwordFile: '/data/passwords', allowAnonymous: false } }] },
+    })
+    for (const [name, value] of Object.entries(withPasswords))
+      expect(text('balena.yml')).toContain(`\`${name}\` to \`${value}\``)
+  })
+})
+
 describe('Dockerfile', () => {
   const dockerfile = text('Dockerfile')
   const last = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '))

@@ -118,6 +118,7 @@ export function finishAccess(access: Section, isAnonymous: boolean): void {
   access.delete('psk_file')
   access.setDefault('allow_anonymous', isAnonymous)
   access.setDefault('auto_id_prefix', 'auto-')
+  if (access.has('acl_file')) access.setDefault('grant_every_subscription', true)
 }
 
 /** Undefined: the listener has no TLS. */

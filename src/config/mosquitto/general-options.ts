@@ -1,13 +1,17 @@
 /** Options of mosquitto.conf that apply to the whole broker: limits, persistence, the log, the process. */
 import { DEFAULT_LOG_TYPES, LOG_TYPES, type LogType } from './draft.ts'
 import { type At, bounded, ignored, key, named, type Option, onlyAs, option } from './option.ts'
-import { atLeast, ConfFault, expiration, flag, invalid, oneOf, type Read, text, whole, word } from './values.ts'
+import { atLeast, ConfFault, expiration, flag, invalid, oneOf, text, whole, word } from './values.ts'
 
 const KIB = 2 ** 10
 const MIB = 2 ** 20
+const GIB = 2 ** 30
 /** As many as `larder.yaml` takes for what Mosquitto calls no limit. */
 const MANY_MESSAGES = 100_000_000
 const MANY_CONNECTIONS = 1_000_000
+const MANY_SESSIONS = 100_000_000
+/** Seconds in a hundred years, the longest that `larder.yaml` takes. */
+const MAX_EXPIRATION = 36_500 * 86_400
 const MAX_UINT16 = 65_535
 /** Largest payload that MQTT allows, in bytes. */
 const MAX_PAYLOAD = 268_435_455
@@ -28,7 +32,11 @@ export const LIMIT_OPTIONS: Readonly<Record<string, Option>> = {
     'max_inflight',
     count => (count < 1 ? MAX_UINT16 : count),
   ),
-  max_inflight_bytes: onlyAs(atLeast(0), 0, 'is not honoured: messages in flight are limited by max_inflight_messages'),
+  max_inflight_bytes: option(atLeast(0), (bytes, at) => {
+    const { number, notice } = bounded(bytes, 0, GIB)
+    at.draft.limits.set('max_inflight_bytes', number, at.place)
+    return notice
+  }),
   max_queued_messages: option(atLeast(0), (count, at) => {
     const { number, notice } = bounded(count === 0 ? MANY_MESSAGES : count, 1, MANY_MESSAGES)
     at.draft.limits.set('max_queued_messages', number, at.place)
@@ -62,25 +70,26 @@ export const LIMIT_OPTIONS: Readonly<Record<string, Option>> = {
     at.draft.limits.set('max_connections', number, at.place)
     return notice
   }),
-  global_max_clients: onlyAs(
-    noneBelowZero(whole(-(2 ** 31), 2 ** 31 - 1)),
-    -1,
-    'is not honoured: sessions without a connection are not counted; global_max_connections limits the others',
-  ),
-  memory_limit: onlyAs(
-    whole(0, 2 ** 53 - 1),
-    0,
-    'is not honoured: what waits is on disk, and max_queued_bytes limits it',
-  ),
+  global_max_clients: option(whole(-(2 ** 31), 2 ** 31 - 1), (count, at) => {
+    if (count < 0) return
+    const { number, notice } = bounded(count, 1, MANY_SESSIONS)
+    at.draft.limits.set('max_sessions', number, at.place)
+    return notice
+  }),
+  memory_limit: option(whole(0, 2 ** 53 - 1), (bytes, at) => {
+    if (bytes === 0) return
+    at.draft.limits.set('memory', bounded(bytes, MIB, 1024 * GIB).number, at.place)
+    return 'limits what connections make the gateway hold, from 1 MiB on: the program itself is not counted'
+  }),
   queue_qos0_messages: key(flag, storeOf, 'queue_qos0'),
-  persistent_client_expiration: named(
-    expiration,
-    'is not honoured: a session of MQTT 3.x is kept until its client ends it; MQTT 5 clients say themselves how long',
-  ),
-  retain_available: onlyAs(flag, true, 'is not honoured: retained messages are always taken'),
+  persistent_client_expiration: option(expiration, (seconds, at) => {
+    at.draft.limits.set('max_session_expiry', `${Math.min(seconds, MAX_EXPIRATION)}s`, at.place)
+    return seconds > MAX_EXPIRATION ? 'is taken as 100 years' : undefined
+  }),
+  retain_available: key(flag, limitsOf, 'retain_available'),
   retain_expiry_interval: named(
     whole(1, 2 ** 31 - 1, () => 'retain_expiry_interval must be >= 1.'),
-    'is not honoured: a retained message is kept until it is replaced, or expires as its publisher said',
+    'is not needed: a retained message whose time is over is removed within seconds',
   ),
   check_retain_source: onlyAs(
     flag,
@@ -96,11 +105,6 @@ export const LIMIT_OPTIONS: Readonly<Record<string, Option>> = {
   packet_max_sub: ignored('is not honoured: max_packet_size limits all packets'),
   packet_max_simple: ignored('is not honoured: max_packet_size limits all packets'),
   sys_interval: named(whole(0, MAX_UINT16), 'is not honoured: what is below $SYS is published when it changes'),
-}
-
-/** Its default, -1, is no limit. */
-function noneBelowZero(read: Read<number>): Read<number> {
-  return (rest, name) => Math.max(-1, read(rest, name))
 }
 
 export const PERSISTENCE_OPTIONS: Readonly<Record<string, Option>> = {

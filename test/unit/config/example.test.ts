@@ -8,8 +8,10 @@ test('the example can be used', () => {
   const result = load({ file, env: { CLOUD_PASSWORD: 'open sesame' } })
   expect(result).toMatchObject({
     config: {
-      devices: [{ kind: 'serial' }, { kind: 'gpio' }, { kind: 'file' }, { kind: 'system' }],
-      schedules: [{ poll: 'Fridge' }, { publish: { payload: 'ring' } }],
+      devices: ['serial', 'serial', 'serial', 'serial', 'gpio', 'gpio', 'gpio', 'file', 'system'].map(kind => ({
+        kind,
+      })),
+      schedules: [{ poll: 'Fridge' }, { publish: { payload: 'ring' } }, { set: { device: 'Hood' } }],
       bridges: [{ url: 'mqtt://broker.example.org:1883', password: 'open sesame' }],
     },
   })

@@ -37,8 +37,8 @@ test.each<[what: string, text: string, fault: string]>([
   ['a list at the top', '»- name: x', 'must be a map of keys, such as name: Larder; found a list'],
   [
     'a map for a list',
-    'devices: »{ name: x }',
-    'devices: must be a list, each entry behind a dash, such as - name: Thermometer; found a map',
+    'schedules: »{ name: x }',
+    'schedules: must be a list, each entry behind a dash, such as - cron: "*/5 * * * *"; found a map',
   ],
   ['text for a map', 'log: »debug', "log: must be a map of keys, such as level: info; found the text 'debug'"],
   [
@@ -368,7 +368,7 @@ test.each<[what: string, text: string, fault: string]>([
   [
     'a device that takes no commands',
     `${device('system: ')}\nschedules: [{ cron: "* * * * *", set: { device: »A, value: 1 } }]`,
-    "schedules[0].set.device: 'A' takes no commands: only a serial device, or a pin with direction: out, can be set",
+    "schedules[0].set.device: 'A' takes no commands: only a serial device, or a pin with direction: out or count, can be set",
   ],
   [
     'a map as payload',
@@ -465,7 +465,7 @@ lgo:
     '3:5: listeners[0]: the port must be between 0 and 65535; found 99999',
     "7:41: devices[0].serial.baud: must be a whole number, such as 9600; found the text 'fast'",
     '10:18: devices[1].gpio.pin: must be between 0 and 53; found 99',
-    "10:33: devices[1].gpio.direction: must be in or out; found the text 'inn'; did you mean 'in'?",
+    "10:33: devices[1].gpio.direction: must be in, out or count; found the text 'inn'; did you mean 'in'?",
     "13:11: schedules[0].poll: no device is called 'Thermomter'; did you mean 'Thermometer'?",
     "14:1: lgo: unknown key; did you mean 'log'?",
   ])

@@ -244,7 +244,7 @@ describe.skipIf(!needs('openssl'))('certificates of a running listener', () => {
       },
       { what: 'ten minutes' },
     )
-    await expect(started.listener.tls?.reload()).rejects.toThrow('does not belong to the certificate')
+    await expect(started.listener.tls?.prepare()).rejects.toThrow('does not belong to the certificate')
     expect(errorsOf(started)).toHaveLength(1)
     expect(await serialAt(port)).toBe(serials[0])
     await copyFile(pair(1).key, key)
@@ -291,7 +291,7 @@ describe.skipIf(!needs('openssl'))('certificates of a running listener', () => {
     const { listener, port } = await start({ cert, key })
     await copyFile(pair(1).cert, cert)
     await copyFile(pair(1).key, key)
-    await listener.tls?.reload()
+    ;(await listener.tls?.prepare())?.()
     expect(await serialAt(port)).toBe(serials[1])
   })
 

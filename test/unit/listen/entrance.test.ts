@@ -139,7 +139,7 @@ describe('the lobby', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('has room for 256: while all are in haste the next is closed, later the oldest', async () => {
+  test('has room for so many: while all are in haste the next is closed, later the oldest', async () => {
     const clock = new ManualClock()
     const started = await startListener(WEB, { clock, max: 1_000 })
     const sockets = await fill(started, 256)
@@ -156,7 +156,26 @@ describe('the lobby', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('who is upgraded has left it', async () => {
+  test.each<[string, typeof WEB | typeof TCP]>([
+    ['a WebSocket', WEB],
+    ['a TCP connection', TCP],
+  ])('%s has its place until its CONNECT has come', async (_what, settings) => {
+    const clock = new ManualClock()
+    const { port, connection, limit } = await startListener(settings, { clock, halfOpen: 1 })
+    if (settings.protocol === 'ws') {
+      const ws = new WebSocket(`ws://127.0.0.1:${port}/mqtt`, ['mqtt'])
+      onTestFinished(() => ws.terminate())
+    } else {
+      await client(port)
+    }
+    const { onConnect } = await connection()
+    await gone(await client(port))
+    onConnect?.()
+    await client(port)
+    await until(() => limit.open === 2, { what: 'another' })
+  })
+
+  test('who is upgraded has no deadline here', async () => {
     const clock = new ManualClock()
     const { port, connection, limit } = await startListener(WEB, { clock })
     const ws = new WebSocket(`ws://127.0.0.1:${port}/mqtt`, ['mqtt'])

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts'
-import { ConnectionLimit } from '../../../src/listen/limit.ts'
+import { Gate } from '../../../src/listen/gate.ts'
+import type { ConnectionLimit } from '../../../src/listen/limit.ts'
 import { openListener } from '../../../src/listen/open.ts'
 import type { ConnectionDetails, Listener, ListenerSettings, TlsSettings } from '../../../src/listen/ports.ts'
 import { type LogLine, recordLog } from '../../support/record-log.ts'
@@ -16,12 +17,15 @@ import { until, within } from '../../support/wait.ts'
 
 export interface Accepted {
   stream: Duplex
-  details: ConnectionDetails
+  details: Omit<ConnectionDetails, 'onConnect'>
+  onConnect: (() => void) | undefined
 }
 
 export interface TestListener {
   listener: Listener
   port: number
+  gate: Gate
+  /** Of all listeners together. */
   limit: ConnectionLimit
   accepted: Accepted[]
   lines: LogLine[]
@@ -33,19 +37,29 @@ export const ANY_PORT = { host: '127.0.0.1', port: 0 } as const
 
 export async function startListener(
   settings: ListenerSettings,
-  options: { max?: number; clock?: Clock; maxPacketSize?: number; onStream?: (stream: Duplex) => void } = {},
+  options: {
+    max?: number
+    perAddress?: number
+    halfOpen?: number
+    clock?: Clock
+    maxPacketSize?: number
+    onStream?: (stream: Duplex) => void
+  } = {},
 ): Promise<TestListener> {
   const { log, lines } = recordLog()
   const clock = options.clock ?? systemClock
-  const limit = new ConnectionLimit({ max: options.max ?? 100, clock, log })
+  const { max = 100, perAddress = max, halfOpen = 256 } = options
+  const limits = { maxConnections: max, maxConnectionsPerAddress: perAddress, maxHalfOpen: halfOpen }
+  const gate = new Gate({ limits, clock, log })
+  const limit = gate.connections
   const accepted: Accepted[] = []
   const listener = await openListener(settings, {
-    limit,
+    gate,
     clock,
     log,
     maxPacketSize: options.maxPacketSize ?? 64 * 1024,
-    onConnection: (stream, details) => {
-      accepted.push({ stream, details })
+    onConnection: (stream, { onConnect, ...details }) => {
+      accepted.push({ stream, details, onConnect })
       options.onStream?.(stream)
     },
   })
@@ -55,7 +69,7 @@ export async function startListener(
     await listener.stop()
   })
   const connection = async (index = 0) => await until(() => accepted[index], { what: `connection ${index}` })
-  return { listener, port: Number(new URL(listener.address()).port), limit, accepted, lines, connection }
+  return { listener, port: Number(new URL(listener.address()).port), gate, limit, accepted, lines, connection }
 }
 
 /** Echoes what it reads, with backpressure both ways. */

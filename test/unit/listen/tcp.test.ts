@@ -5,8 +5,9 @@ import { systemClock } from '../../../src/kernel/clock.ts'
 import { LarderError } from '../../../src/kernel/errors.ts'
 import { silentLog } from '../../../src/kernel/log.ts'
 import { listenFault } from '../../../src/listen/fault.ts'
-import { ConnectionLimit } from '../../../src/listen/limit.ts'
+import { Gate } from '../../../src/listen/gate.ts'
 import { TcpListener } from '../../../src/listen/tcp.ts'
+import { testLimits } from '../../support/limits.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { until, within } from '../../support/wait.ts'
 import { ANY_PORT, closed, echo, FLOOD_BYTES, flood, startListener } from './support.ts'
@@ -24,7 +25,7 @@ async function client(port: number, host = '127.0.0.1'): Promise<Socket> {
 function makeListener(host: string, port: number): TcpListener {
   return new TcpListener({
     settings: { protocol: 'mqtt', host, port },
-    limit: new ConnectionLimit({ max: 10, clock: systemClock, log: silentLog }),
+    gate: new Gate({ limits: testLimits({ maxConnections: 10 }), clock: systemClock, log: silentLog }),
     clock: systemClock,
     log: silentLog,
     onConnection: () => {},

@@ -133,7 +133,7 @@ describe.skipIf(!needs('openssl'))('TLS', () => {
     await connection()
     await own.revoke(guest.cert)
     await copyFile(own.crl, crl)
-    await listener.tls?.reload()
+    ;(await listener.tls?.prepare())?.()
     const [ticket] = await session
     await gone(await dial(port, { pair: guest, ca, session: ticket }))
     await gone(await dial(port, { pair: guest, ca }))
@@ -190,7 +190,7 @@ describe.skipIf(!needs('openssl'))('TLS', () => {
       const first = await dial(port, psk('lamp', 'c0ffee'))
       await connection()
       await writeFile(pskFile, 'lamp:decade\n')
-      await listener.tls?.reload()
+      ;(await listener.tls?.prepare())?.()
       await gone(await dial(port, psk('lamp', 'c0ffee')))
       await dial(port, psk('lamp', 'decade'))
       await connection(1)

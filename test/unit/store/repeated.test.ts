@@ -10,21 +10,18 @@ import { expect, test } from 'vitest'
 import { Hub } from '../../../src/broker/hub.ts'
 import { systemClock } from '../../../src/kernel/clock.ts'
 import { silentLog } from '../../../src/kernel/log.ts'
+import { testLimits } from '../../support/limits.ts'
 import { RawClient } from '../../support/mqtt-client.ts'
 import { testStore } from '../../support/store.ts'
 
-const LIMITS = {
+const LIMITS = testLimits({
   maxPacketSize: 1024 * 1024,
-  maxInflight: 100,
   receiveMaximum: 100,
   maxQueuedMessages: 1_000,
   maxQueuedBytes: 1024 * 1024,
   maxUnsent: 1024 * 1024,
-  connectTimeout: 10_000,
-  maxKeepalive: 0,
   maxTopicLevels: 100,
-  checkPayloadFormat: false,
-}
+})
 
 test('PUBREC of a repeated PUBLISH waits until the first is on the disk', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'larder-repeated-'))

@@ -153,6 +153,7 @@ describe('access', () => {
       allowAnonymous: true,
       clientIdPrefixes: ['k-'],
       allowEmptyClientId: false,
+      grantEverySubscription: true,
       autoIdPrefix: 'a-',
     }
     expect([config.access, ...config.listeners.map(listener => listener.access)]).toEqual([access, access, access])
@@ -218,8 +219,44 @@ describe('limits and the store', () => {
     ['max_keepalive 90', { maxKeepalive: 90_000 }],
     ['global_max_connections 9', { maxConnections: 9 }],
     ['global_max_connections -1', { maxConnections: 10_000 }],
+    ['global_max_clients -1', { maxSessions: Number.POSITIVE_INFINITY }],
+    ['global_max_clients 0', { maxSessions: 1 }],
+    ['global_max_clients 30', { maxSessions: 30 }],
+    ['memory_limit 0', { memory: 128 * 2 ** 20 }],
+    ['memory_limit 1', { memory: 2 ** 20 }],
+    ['memory_limit 50000000', { memory: 50_000_000 }],
+    ['max_inflight_bytes 0', { maxInflightBytes: Number.POSITIVE_INFINITY }],
+    ['max_inflight_bytes -1', { maxInflightBytes: Number.POSITIVE_INFINITY }],
+    ['max_inflight_bytes 5000', { maxInflightBytes: 5_000 }],
+    ['max_inflight_bytes 9999999999', { maxInflightBytes: 2 ** 30 }],
+    ['persistent_client_expiration 2w', { maxSessionExpiry: 14 * 86_400_000 }],
+    ['persistent_client_expiration 1h', { maxSessionExpiry: 3_600_000 }],
+    ['persistent_client_expiration 900y', { maxSessionExpiry: 36_500 * 86_400_000 }],
+    ['', { maxSessionExpiry: Number.POSITIVE_INFINITY, retainAvailable: true }],
+    ['retain_available false', { retainAvailable: false }],
   ])('%j', (text, limits) => {
     expect(confOf(text).config.limits).toMatchObject(limits)
+  })
+
+  test.each<[string, string[]]>([
+    [
+      'memory_limit 0\nglobal_max_clients 5\nretain_available false\nmax_inflight_bytes 9\npersistent_client_expiration 1d',
+      [],
+    ],
+    [
+      'memory_limit 50000000',
+      [
+        '1: memory_limit limits what connections make the gateway hold, from 1 MiB on: the program itself is not counted',
+      ],
+    ],
+    ['max_inflight_bytes 9999999999', ['1: max_inflight_bytes is taken as 1073741824: Larder has 0 to 1073741824']],
+    ['persistent_client_expiration 900y', ['1: persistent_client_expiration is taken as 100 years']],
+    [
+      'retain_expiry_interval 60',
+      ['1: retain_expiry_interval is not needed: a retained message whose time is over is removed within seconds'],
+    ],
+  ])('what is to be said of %j', (text, notices) => {
+    expect(noticesOf(text)).toEqual(notices)
   })
 
   test.each<[string, string, boolean]>([

@@ -84,7 +84,12 @@ const lines = (options: readonly string[], value: fc.Arbitrary<unknown>) => opti
 const general = fc.oneof(
   ...lines(['max_inflight_messages', 'max_queued_messages', 'max_queued_bytes', 'max_packet_size'], number),
   ...lines(['message_size_limit', 'max_keepalive', 'global_max_connections', 'autosave_interval'], number),
-  ...lines(['queue_qos0_messages', 'persistence', 'allow_anonymous', 'allow_zero_length_clientid'], flag),
+  ...lines(['max_inflight_bytes', 'memory_limit', 'global_max_clients'], number),
+  ...lines(['persistent_client_expiration'], fc.constantFrom('1s', '12h', '3w', '2m', '400y')),
+  ...lines(
+    ['queue_qos0_messages', 'retain_available', 'persistence', 'allow_anonymous', 'allow_zero_length_clientid'],
+    flag,
+  ),
   ...lines(['persistence_location', 'persistence_file', 'password_file', 'acl_file', 'psk_file'], words),
   ...lines(['auto_id_prefix', 'clientid_prefixes', 'log_timestamp_format', 'user'], words),
   ...lines(['log_type'], fc.constantFrom('all', 'none', 'debug', 'error', 'warning', 'notice')),

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { neighbourhoodOf } from '../../../src/access/neighbourhood.ts'
+import { neighbourhoodOf } from '../../../src/kernel/neighbourhood.ts'
 
 test.each([
   ['192.168.1.7', '192.168.1.7'],
