@@ -2,7 +2,10 @@
  * One number a line, with or without its unit: `21.5`, ` 21.5 °C`, `1013hPa`, `3.1 µg/m³`. Anything else in the
  * line is an error: `21.5 40` has two readings and `2?.5` had noise, and neither may become a number.
  */
-import { excerpt, type LineCodec } from './values.ts'
+import type { Reading } from '../../src/devices/ports.ts'
+import type { Codec, CodecEvents } from './codec.ts'
+import { lineCodec } from './lines.ts'
+import { excerpt } from './values.ts'
 
 /**
  * A number, then perhaps a unit: one word of up to 16 characters, with no digits but the powers 2 and 3 (`m3`).
@@ -10,10 +13,12 @@ import { excerpt, type LineCodec } from './values.ts'
  */
 const LINE = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:[\p{L}%‰°][\p{L}23%°/²³·^*-]{0,15}|\uFFFD[CF])?$/u
 
-export const numberCodec: LineCodec = {
-  decode(line) {
-    const number = Number(LINE.exec(line.trim())?.[1] ?? Number.NaN)
-    if (!Number.isFinite(number)) throw new Error(`not a number: ${excerpt(line)}`)
-    return { value: number }
-  },
+export function numberCodec({ maxLine }: { maxLine: number }, events: CodecEvents): Codec {
+  return lineCodec({ maxLine, decode, mayBeTail: () => true }, events)
+}
+
+function decode(line: string): Reading {
+  const number = Number(LINE.exec(line.trim())?.[1] ?? Number.NaN)
+  if (!Number.isFinite(number)) throw new Error(`not a number: ${excerpt(line)}`)
+  return { value: number }
 }

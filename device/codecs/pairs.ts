@@ -4,30 +4,34 @@
  * its key may contain `:` and `=` (`at=12:30`).
  */
 import type { Reading } from '../../src/devices/ports.ts'
-import { excerpt, type LineCodec, numberOrText, Values } from './values.ts'
+import type { Codec, CodecEvents } from './codec.ts'
+import { lineCodec } from './lines.ts'
+import { excerpt, numberOrText, Values } from './values.ts'
 
 const SEPARATORS = /[\s,;]*/y
 /** A key, its sign, and the value: behind blanks a plain word, otherwise anything up to a separator. */
 const PAIR = /([^\s,;:=]+)[ \t]*[:=](?:[ \t]*([^\s,;:=]+)(?=[\s,;]|$)|([^\s,;]*))/y
 
-export const pairsCodec: LineCodec = {
-  decode(line: string): Reading {
-    const values = new Values()
-    let at = skip(SEPARATORS, line, 0)
-    while (at < line.length) {
-      PAIR.lastIndex = at
-      const [pair, key, word, tail] = PAIR.exec(line) ?? []
-      if (pair === undefined || key === undefined) {
-        throw new Error(`no key and value at ${excerpt(line.slice(at))} in ${excerpt(line)}`)
-      }
-      const value = word ?? tail ?? ''
-      if (value === '') throw new Error(`${excerpt(key)} has no value in ${excerpt(line)}`)
-      values.set(key, numberOrText(value))
-      at = skip(SEPARATORS, line, at + pair.length)
+export function pairsCodec({ maxLine }: { maxLine: number }, events: CodecEvents): Codec {
+  return lineCodec({ maxLine, decode, mayBeTail: () => true }, events)
+}
+
+function decode(line: string): Reading {
+  const values = new Values()
+  let at = skip(SEPARATORS, line, 0)
+  while (at < line.length) {
+    PAIR.lastIndex = at
+    const [pair, key, word, tail] = PAIR.exec(line) ?? []
+    if (pair === undefined || key === undefined) {
+      throw new Error(`no key and value at ${excerpt(line.slice(at))} in ${excerpt(line)}`)
     }
-    if (values.count === 0) throw new Error(`no values in ${excerpt(line)}`)
-    return { value: values.byName }
-  },
+    const value = word ?? tail ?? ''
+    if (value === '') throw new Error(`${excerpt(key)} has no value in ${excerpt(line)}`)
+    values.set(key, numberOrText(value))
+    at = skip(SEPARATORS, line, at + pair.length)
+  }
+  if (values.count === 0) throw new Error(`no values in ${excerpt(line)}`)
+  return { value: values.byName }
 }
 
 /** The place behind what `pattern` (sticky, may be empty) matches at `from`. */

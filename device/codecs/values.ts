@@ -1,12 +1,7 @@
-/** What the line codecs share: what one is, how a number is written, how values are gathered, how a line is quoted in a fault. */
-import type { Reading, Value } from '../../src/devices/ports.ts'
+/** What codecs share: how a number is written, how values are gathered, how a line is quoted in a fault. */
+import type { Value } from '../../src/devices/ports.ts'
 
-export interface LineCodec {
-  /** Reads one line without its line end. Throws an `Error` that says what is wrong. */
-  decode(line: string): Reading
-}
-
-/** Values that one line may carry: more than any sensor has, few enough that noise cannot make a flood of topics. */
+/** Values that one frame may carry: more than any sensor has, few enough that noise cannot make a flood of topics. */
 export const MAX_VALUES = 128
 
 /** Characters of a line that are shown in a fault: enough to recognise it. */
@@ -21,6 +16,14 @@ export function numberOrText(text: string): number | string {
   return Number.isFinite(number) ? number : text
 }
 
+/** Digits of a number that was scaled: more than any sensor has, fewer than a double's, so that 0.244 × 1000 reads 244. */
+const SIGNIFICANT_DIGITS = 12
+
+/** A number after arithmetic, without the dust of its binary form. */
+export function clean(number: number): number {
+  return Number(number.toPrecision(SIGNIFICANT_DIGITS))
+}
+
 /** A line as it is shown in a fault: quoted, control characters escaped, cut. */
 export function excerpt(line: string): string {
   return JSON.stringify(line.length <= EXCERPT_LENGTH ? line : `${line.slice(0, EXCERPT_LENGTH)}…`)
@@ -33,8 +36,7 @@ export class Values {
 
   /** Adds a value; of two with one name the later counts. Throws beyond `MAX_VALUES`. */
   set(name: string, value: Value): void {
-    if (!(name in this.byName) && ++this.count > MAX_VALUES)
-      throw new Error(`more than ${MAX_VALUES} values in one line`)
+    if (!(name in this.byName) && ++this.count > MAX_VALUES) throw new Error(`more than ${MAX_VALUES} values at once`)
     this.byName[name] = value
   }
 }

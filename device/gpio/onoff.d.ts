@@ -6,12 +6,12 @@ declare module 'onoff' {
   export type Bit = 0 | 1
 
   export class Gpio {
-    constructor(gpio: number, direction: 'in' | 'high' | 'low', edge: 'none' | 'both', options: { activeLow: boolean })
+    constructor(gpio: number, direction: 'in', edge: 'both', options: { activeLow: boolean })
     read(): Promise<Bit>
-    write(value: Bit): Promise<void>
+    readSync(): Bit
     watch(callback: (error: Error | null | undefined, value: Bit) => void): void
-    setDirection(direction: 'in' | 'high' | 'low'): void
-    setEdge(edge: 'none' | 'both'): void
+    setDirection(direction: 'in'): void
+    setEdge(edge: 'both'): void
     unexport(): void
   }
 }

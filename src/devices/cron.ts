@@ -11,6 +11,8 @@ import { createTask, validateDetailed } from 'node-cron'
 export interface CronTimes {
   /** True when `second` (whole seconds since 1970) is one of the times. */
   matches(second: number): boolean
+  /** True when one of the times lies in the minute that begins at `second`. */
+  matchesMinute(second: number): boolean
   /** Gives back what node-cron keeps of it. */
   release(): void
 }
@@ -34,11 +36,18 @@ export function cronFault(expression: string, timezone?: string): string | undef
 export function cronTimes(expression: string, timezone?: string): CronTimes {
   const fault = cronFault(expression, timezone)
   if (fault !== undefined) throw new Error(fault)
-  const task = createTask(expression, () => {}, timezone === undefined ? {} : { timezone })
+  const matcher = (of: string) => createTask(of, () => {}, timezone === undefined ? {} : { timezone })
+  const task = matcher(expression)
   // Without a field for seconds only whole minutes can match (time zones differ by whole minutes), and to ask costs 10 µs.
-  const bySecond = expression.trim().split(/\s+/).length === 6
+  const fields = expression.trim().split(/\s+/)
+  const bySecond = fields.length === 6
+  const minutes = bySecond ? matcher(fields.slice(1).join(' ')) : task
   return {
     matches: second => (bySecond || second % SECONDS_PER_MINUTE === 0) && task.match(new Date(second * 1000)),
-    release: () => void task.destroy(),
+    matchesMinute: second => minutes.match(new Date(second * 1000)),
+    release: () => {
+      void task.destroy()
+      if (minutes !== task) void minutes.destroy()
+    },
   }
 }

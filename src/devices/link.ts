@@ -1,23 +1,20 @@
 /**
- * One device between its source and the broker: readings go to its topic, its coming and going to
- * `…/availability` (retained), and what comes on `…/set` to the source, with a refusal answered on `…/error`.
+ * One device between its source and the broker: readings go to the outlets (`outlet.ts`) of the parts that they are
+ * for, else to the device's own, and what comes on `…/set` to the source, with a refusal answered on `…/error`.
  * Every call into the source is guarded: whatever it throws ends here, in the log and on those topics.
  */
-import type { Clock } from '../kernel/clock.ts'
+import type { Clock, ClockSync } from '../kernel/clock.ts'
 import { LarderError, reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { FaultLog } from './faults.ts'
-import type { Device, DeviceBroker, Reading, Source } from './ports.ts'
-import { shapeReading } from './shape.ts'
+import { Outlet } from './outlet.ts'
+import type { Device, DeviceBroker, DevicePart, DeviceState, Reading, Source, ValueDescription } from './ports.ts'
+import { Sinks } from './sinks.ts'
 
-/** Readings handed to the broker and not settled: seconds of a busy sensor. Beyond, the broker is stuck and readings are dropped. */
-export const MAX_UNSETTLED = 256
 /** Commands waiting for the one that is being carried out: nobody flips a switch this far ahead. */
 export const MAX_PENDING_COMMANDS = 64
 /** Bytes of a command: a line for a serial device, with room. */
 export const MAX_COMMAND_BYTES = 4096
-/** Topics that the fields of one device may make over time: noise in a field's name must not fill the broker with retained messages. */
-export const MAX_FIELD_TOPICS = 256
 /** Time in ms for a source to stop and for the last `offline` to be settled: a hanging device must not hang the gateway. */
 const STOP_DEADLINE_MS = 3_000
 
@@ -28,66 +25,90 @@ export class DeviceLink {
   readonly #log: Log
   readonly #clock: Clock
   readonly #faults: FaultLog
+  readonly #own: Outlet
+  readonly #parts: { part: DevicePart; outlet: Outlet }[]
+  readonly #sinks: Sinks
   readonly #abort = new AbortController()
-  readonly #fields = new Set<string>()
   #starting: Promise<boolean> = Promise.resolve(false)
   #unsubscribe: (() => void) | undefined
-  #stopped = false
-  #unsettled = 0
-  /** Undefined until the source has said so or has started. */
-  #up: boolean | undefined
-  /** Why it is offline. */
-  #reason: string | undefined
-  #announced: boolean | undefined
-  #announcing: Promise<void> | undefined
+  #isStopped = false
+  #hasSpoken = false
   #pendingCommands = 0
   #lastCommand: Promise<void> = Promise.resolve()
-  #polling = false
+  #isPolling = false
 
-  constructor(options: { device: Device; source: Source; broker: DeviceBroker; log: Log; clock: Clock }) {
-    this.device = options.device
-    this.#source = options.source
-    this.#broker = options.broker
-    this.#clock = options.clock
-    this.#log = options.log.child({ topic: options.device.topic })
-    this.#faults = new FaultLog({ log: this.#log, clock: options.clock })
+  constructor(options: {
+    device: Device
+    source: Source
+    broker: DeviceBroker
+    log: Log
+    clock: Clock
+    sync: ClockSync
+  }) {
+    const { device, source, broker, clock, sync } = options
+    const { name, topic, kind = 'custom', parts = [] } = device
+    this.device = device
+    this.#source = source
+    this.#broker = broker
+    this.#clock = clock
+    this.#log = options.log.child({ topic })
+    this.#faults = new FaultLog({ log: this.#log, clock })
+    const known = () => valuesOf(source)
+    const deps = { broker, clock, sync, log: this.#log, faults: this.#faults, known }
+    const ready = () => this.#starting
+    this.#sinks = new Sinks({ source, broker, topic, ready, refused: reason => this.#refuseMessage(reason) })
+    this.#own = new Outlet({ thing: device, about: { kind }, ...deps })
+    this.#parts = parts.map(part => ({
+      part,
+      outlet: new Outlet({ thing: part, about: { kind, partOf: name }, ...deps }),
+    }))
+  }
+
+  /** How the device is doing, and behind it each of its parts. */
+  states(): DeviceState[] {
+    return this.#outlets.map(outlet => outlet.state())
+  }
+
+  get #outlets(): Outlet[] {
+    return [this.#own, ...this.#parts.map(({ outlet }) => outlet)]
   }
 
   /** Resolves when the source has started or failed to. Never rejects: a device that fails is offline, and the gateway goes on. */
   async start(): Promise<void> {
     this.#starting = this.#startSource()
     if (this.#source.command !== undefined) this.#listen()
+    this.#sinks.start()
     await this.#starting
   }
 
   /** Says that the device is offline if its source still has not started, so that an old `online` does not stand. */
   giveUpWaiting(): void {
-    if (this.#up === undefined) this.#available(false, 'it is still starting')
+    for (const outlet of this.#outlets) outlet.giveUpWaiting()
   }
 
   /** Stops the source and leaves `offline` behind. Never rejects. */
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#isStopped = true
     this.#unsubscribe?.()
+    this.#sinks.stop()
     this.#abort.abort()
     await this.#withinDeadline(
       this.#starting.then(started => (started ? this.#source.stop() : undefined)),
       'stop',
     )
-    this.#up = false
-    await this.#withinDeadline(this.#announce(), 'offline')
+    await this.#withinDeadline(Promise.all(this.#outlets.map(outlet => outlet.stop())), 'offline')
     this.#faults.stop()
   }
 
   /** Reads the source now. Does nothing while an earlier poll goes on or once stopped. Rejects when the source cannot be asked or fails. */
   async poll(): Promise<void> {
     if (this.#source.poll === undefined) throw new Error(`${this.device.name} cannot be polled: it reports by itself`)
-    if (this.#polling || this.#stopped) return
-    this.#polling = true
+    if (this.#isPolling || this.#isStopped) return
+    this.#isPolling = true
     try {
       await this.#source.poll()
     } finally {
-      this.#polling = false
+      this.#isPolling = false
     }
   }
 
@@ -99,10 +120,11 @@ export class DeviceLink {
       throw new Error(`${name} still has ${MAX_PENDING_COMMANDS} commands to carry out`)
     }
     this.#pendingCommands++
+    this.#own.command()
     const done = this.#lastCommand.then(async () => {
       // A retained command comes at once, and a source may take its time to start.
       if (!(await this.#starting)) throw new Error(`${name} could not be started`)
-      if (this.#stopped) throw new Error(`${name} is being stopped`)
+      if (this.#isStopped) throw new Error(`${name} is being stopped`)
       return await this.#source.command?.(payload)
     })
     this.#lastCommand = done.then(
@@ -123,7 +145,7 @@ export class DeviceLink {
         {
           reading: reading => this.#reading(reading),
           available: (up, reason) => this.#available(up, reason),
-          fault: reason => void this.#faults.report('reading', `${this.device.name}: ${reason}`),
+          fault: reason => this.#own.fault('reading', reason),
         },
         this.#abort.signal,
       )
@@ -132,85 +154,53 @@ export class DeviceLink {
       return false
     }
     // A source that never speaks of coming and going is there when it has started.
-    if (this.#up === undefined) this.#available(true)
+    if (!this.#hasSpoken) this.#available(true)
     return true
   }
 
-  /** A new reason for the same absence is for the log only. */
-  #available(up: boolean, reason = 'no reason given'): void {
-    if (this.#stopped || (this.#up === up && (up || reason === this.#reason))) return
-    this.#up = up
-    this.#reason = reason
-    const { name } = this.device
-    if (!up) this.#faults.report('availability', `${name} is offline: ${reason}`)
-    else this.#log.info({}, `${name} is online`)
-    void this.#announce()
-  }
-
-  /** Publishes the availability until what was published last is what is true. One at a time, so that the last one stays. */
-  #announce(): Promise<void> {
-    this.#announcing ??= (async () => {
-      try {
-        while (this.#up !== undefined && this.#up !== this.#announced) {
-          this.#announced = this.#up
-          if (await this.#publish('/availability', this.#up ? 'online' : 'offline', true)) continue
-          this.#announced = undefined // the next change, or the stop, tries again
-          break
-        }
-      } finally {
-        this.#announcing = undefined
-      }
-    })()
-    return this.#announcing
+  #available(up: boolean, reason?: string): void {
+    if (this.#isStopped) return
+    this.#hasSpoken = true
+    for (const outlet of this.#outlets) outlet.available(up, reason)
   }
 
   #reading(reading: Reading): void {
-    if (this.#stopped) return
-    try {
-      for (const { field, payload } of shapeReading(reading, this.device)) {
-        if (field !== undefined && !this.#knows(field)) continue
-        if (this.#unsettled === MAX_UNSETTLED) throw new Error('readings are dropped: the broker does not take them')
-        this.#unsettled++
-        void this.#publish(field === undefined ? '' : `/${field}`, payload, this.device.retain).finally(() => {
-          this.#unsettled--
-        })
-      }
-    } catch (error) {
-      this.#faults.report('reading', `${this.device.name}: ${reasonOf(error)}`)
-    }
-  }
-
-  #knows(field: string): boolean {
-    if (this.#fields.has(field)) return true
-    if (this.#fields.size === MAX_FIELD_TOPICS) {
-      this.#faults.report(
-        'fields',
-        `${this.device.name}: more than ${MAX_FIELD_TOPICS} different fields; new ones are dropped`,
-      )
-      return false
-    }
-    this.#fields.add(field)
-    return true
+    if (this.#isStopped) return
+    const takers = this.#parts.filter(({ part }) => isFor(reading, part))
+    for (const { outlet } of takers) outlet.reading(reading)
+    const isLeft = takers.length === 0 && (this.#parts.length === 0 || this.device.others !== 'drop')
+    this.#own.reading(reading, !isLeft)
   }
 
   #listen(): void {
     try {
-      this.#unsubscribe = this.#broker.subscribe(`${this.device.topic}/set`, (_, payload, retained) =>
+      const { topic, commandTopic = `${topic}/set` } = this.device
+      this.#unsubscribe = this.#broker.subscribe(commandTopic, (_, payload, retained) =>
         this.#receive(payload, retained === true),
       )
     } catch (error) {
-      this.#faults.report('command', `${this.device.name} gets no commands: ${reasonOf(error)}`)
+      this.#own.fault('command', reasonOf(error), ' gets no commands:')
     }
   }
 
   #receive(payload: Buffer, retained: boolean): void {
     // An empty message takes back a retained command; it commands nothing.
-    if (payload.length === 0 || this.#stopped) return
+    if (payload.length === 0 || this.#isStopped) return
     if (retained) this.#log.info({}, `${this.device.name} gets a retained command`)
     this.#obey(payload).catch(error => {
-      this.#faults.report('command', `${this.device.name} refused a command: ${reasonOf(error)}`)
-      void this.#publish('/error', reasonOf(error), false)
+      this.#own.fault('command', reasonOf(error), ' refused a command:')
+      this.#tellRefusal(reasonOf(error))
     })
+  }
+
+  /** Messages may come by the second: of what they meet, only what is logged is told. */
+  #refuseMessage(reason: string): void {
+    if (this.#own.fault('message', reason, ' did not take a message:')) this.#tellRefusal(reason)
+  }
+
+  #tellRefusal(reason: string): void {
+    const { topic, errorTopic = `${topic}/error`, qos } = this.device
+    void this.#own.publish(errorTopic, reason, { qos, retain: false })
   }
 
   async #obey(payload: Buffer): Promise<void> {
@@ -222,17 +212,6 @@ export class DeviceLink {
       throw new Error('a command must be text in UTF-8')
     }
     await this.command(text)
-  }
-
-  /** Never rejects; false when the message was not published. */
-  async #publish(below: string, payload: string, retain: boolean): Promise<boolean> {
-    try {
-      await this.#broker.publish(this.device.topic + below, Buffer.from(payload), { qos: this.device.qos, retain })
-      return true
-    } catch (error) {
-      this.#faults.report('publish', `${this.device.name}: a message was not published: ${reasonOf(error)}`)
-      return false
-    }
   }
 
   async #withinDeadline(work: Promise<unknown>, what: string): Promise<void> {
@@ -249,4 +228,21 @@ export class DeviceLink {
         })
     })
   }
+}
+
+/** What a source says of its values may be worked out when it is asked, and that may fail. */
+function valuesOf(source: Source): Readonly<Record<string, ValueDescription>> {
+  try {
+    return source.values ?? {}
+  } catch {
+    return {}
+  }
+}
+
+/** Whether a reading is for a part: it has the value that the part publishes, and says what the part asks for. */
+function isFor({ value }: Reading, part: DevicePart): boolean {
+  const wanted = Object.entries(part.when)
+  if (typeof value !== 'object') return wanted.length === 0 && part.value === undefined
+  if (part.value !== undefined && !Object.hasOwn(value, part.value)) return false
+  return wanted.every(([name, texts]) => Object.hasOwn(value, name) && texts.includes(String(value[name])))
 }

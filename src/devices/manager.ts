@@ -3,14 +3,16 @@
  * nonsense never disturbs another: each has its own link (`link.ts`), and none can make `start` or `stop` fail or wait for long.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Clock } from '../kernel/clock.ts'
+import type { Clock, ClockSync } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Part } from '../kernel/lifecycle.ts'
 import type { Log } from '../kernel/log.ts'
 import { FaultLog } from './faults.ts'
 import { DeviceLink } from './link.ts'
-import type { Device, DeviceBroker, Schedule, Source } from './ports.ts'
+import type { Device, DeviceBroker, DeviceState, Schedule, Source } from './ports.ts'
+import { DeviceReport } from './report.ts'
 import { Schedules } from './schedules.ts'
+import { RememberedSync } from './stamp.ts'
 
 /** Time in ms that the start of the gateway waits for slow devices; they go on starting behind it. */
 const START_DEADLINE_MS = 2_000
@@ -23,7 +25,10 @@ export class DeviceManager<D extends Device = Device> implements Part {
   readonly #broker: DeviceBroker
   readonly #log: Log
   readonly #clock: Clock
+  readonly #sync: ClockSync
+  readonly #random: () => number
   readonly #faults: FaultLog
+  readonly #report: DeviceReport
   #schedules: Schedules
   #links: DeviceLink[] = []
 
@@ -35,13 +40,20 @@ export class DeviceManager<D extends Device = Device> implements Part {
     broker: DeviceBroker
     log: Log
     clock: Clock
+    /** Whether the wall clock can be believed; absent: always. */
+    sync?: ClockSync
+    /** From 0 to 1, for the jitter of schedules. */
+    random?: () => number
   }) {
     this.#devices = options.devices
     this.#openSource = options.openSource
     this.#broker = options.broker
     this.#log = options.log
     this.#clock = options.clock
+    this.#sync = new RememberedSync({ sync: options.sync ?? { isSynced: () => true }, clock: options.clock })
+    this.#random = options.random ?? Math.random
     this.#faults = new FaultLog({ log: options.log, clock: options.clock })
+    this.#report = new DeviceReport({ broker: options.broker, clock: options.clock, states: () => this.states() })
     this.#scheduled = options.schedules
     this.#schedules = this.#planned(options.schedules)
   }
@@ -54,6 +66,7 @@ export class DeviceManager<D extends Device = Device> implements Part {
     try {
       signal.throwIfAborted()
       await this.#schedules.start(signal)
+      this.#report.start()
     } catch (error) {
       await this.stop()
       throw error
@@ -64,7 +77,13 @@ export class DeviceManager<D extends Device = Device> implements Part {
   async stop(): Promise<void> {
     this.#schedules.stop()
     await Promise.all(this.#links.splice(0).map(link => link.stop()))
+    this.#report.stop()
     this.#faults.stop()
+  }
+
+  /** How every device is doing, each followed by its parts. */
+  states(): DeviceState[] {
+    return this.#links.flatMap(link => link.states())
   }
 
   /**
@@ -81,6 +100,7 @@ export class DeviceManager<D extends Device = Device> implements Part {
     const fresh = this.#devices.filter(device => !this.#links.some(link => link.device === device))
     await this.#soon(signal, Promise.all(fresh.map(device => this.add(device, this.#open(device)))))
     for (const link of this.#links) link.giveUpWaiting()
+    this.#report.update()
     if (isDeepStrictEqual(schedules, this.#scheduled)) return
     this.#schedules.stop()
     this.#scheduled = schedules
@@ -92,14 +112,17 @@ export class DeviceManager<D extends Device = Device> implements Part {
     return new Schedules({
       schedules,
       clock: this.#clock,
+      sync: this.#sync,
+      random: this.#random,
       run: schedule => this.#run(schedule),
-      onSkipped: schedule => this.#fault(schedule, 'is still busy with its last run; this one is skipped'),
+      onSkipped: (schedule, why) => this.#fault(schedule, why),
     })
   }
 
   /** Adds a device with a source of the caller's own. Resolves when it has started or is known to be offline. */
   async add(device: Device, source: Source): Promise<void> {
-    const link = new DeviceLink({ device, source, broker: this.#broker, log: this.#log, clock: this.#clock })
+    const deps = { broker: this.#broker, log: this.#log, clock: this.#clock, sync: this.#sync }
+    const link = new DeviceLink({ device, source, ...deps })
     this.#links.push(link)
     await link.start()
   }
@@ -116,12 +139,14 @@ export class DeviceManager<D extends Device = Device> implements Part {
   /** Resolves with `work`, at the deadline or at an abort, whichever is first. */
   async #soon(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
     await new Promise<void>(resolve => {
-      const timer = this.#clock.after(START_DEADLINE_MS, resolve)
-      signal.addEventListener('abort', () => resolve(), { once: true })
-      void work.finally(() => {
+      const done = () => {
         timer.cancel()
+        signal.removeEventListener('abort', done)
         resolve()
-      })
+      }
+      const timer = this.#clock.after(START_DEADLINE_MS, done)
+      signal.addEventListener('abort', done)
+      void work.finally(done)
     })
   }
 

@@ -1,94 +1,50 @@
-/** The serial source on real pseudo-terminals: what a person does to a cable, and what noise does to a line. */
+/**
+ * The serial source on real pseudo-terminals: what a person does to a cable, and what noise does to a line. What is written first
+ * begins with a line end, because a codec of lines does not trust the first one otherwise.
+ */
 import { rmSync, symlinkSync } from 'node:fs'
 import { SerialPort } from 'serialport'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { MAX_PENDING_WRITES, WRITE_DEADLINE_MS } from '../../device/serial/connection.ts'
-import { RETRY_MAX_MS, RETRY_MIN_MS, type SerialSettings, SerialSource } from '../../device/serial/serial-source.ts'
-import type { Reading, SourceEvents } from '../../src/devices/ports.ts'
+import { MAX_PENDING_TURNS, WRITE_DEADLINE_MS } from '../../device/serial/connection.ts'
+import { RETRY_MAX_MS, RETRY_MIN_MS, SerialSource } from '../../device/serial/serial-source.ts'
 import { type Clock, systemClock } from '../../src/kernel/clock.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { needs } from '../support/needs.ts'
 import { openPty, type Pty } from '../support/pty.ts'
+import { never, Recorder, SERIAL, SerialRig, type SomeSettings } from '../support/serial-rig.ts'
 import { until } from '../support/wait.ts'
-
-const never = new AbortController().signal
-
-class Recorder implements SourceEvents {
-  readonly values: Reading['value'][] = []
-  readonly states: string[] = []
-  readonly faults: string[] = []
-
-  reading({ value }: Reading): void {
-    this.values.push(value)
-  }
-  available(up: boolean, reason?: string): void {
-    this.states.push(up ? 'online' : `offline: ${reason}`)
-  }
-  fault(reason: string): void {
-    this.faults.push(reason)
-  }
-
-  get state(): string | undefined {
-    return this.states.at(-1)
-  }
-  toString(): string {
-    return JSON.stringify({ values: this.values, states: this.states, faults: this.faults })
-  }
-}
-
-const DEFAULTS: Omit<SerialSettings, 'path'> = {
-  baud: 9600,
-  dataBits: 8,
-  parity: 'none',
-  stopBits: 1,
-  codec: 'pairs',
-  maxLine: 64,
-  writeLineEnding: '\n',
-}
 
 describe.skipIf(!needs('socat'))('a serial device', () => {
   let cable: Pty
-  const sources: SerialSource[] = []
+  const rig = new SerialRig()
 
   beforeEach(async () => {
     cable = await openPty()
   })
   afterEach(async () => {
-    await Promise.all(sources.splice(0).map(source => source.stop()))
+    await rig.stop()
     await cable.close()
   })
 
-  async function start(settings: Partial<SerialSettings> = {}, clock: Clock = systemClock) {
-    const seen = new Recorder()
-    const source = new SerialSource({ settings: { ...DEFAULTS, path: cable.path, ...settings }, clock })
-    sources.push(source)
-    await source.start(seen, never)
-    return { source, seen }
-  }
-
-  const values = (seen: Recorder, count: number) =>
-    until(() => seen.values.length >= count, { what: () => `${count} readings; ${seen}` })
-  const state = (seen: Recorder, want: string | RegExp) =>
-    until(() => (typeof want === 'string' ? seen.state === want : want.test(seen.state ?? '')), {
-      what: () => `${want}; ${seen}`,
-    })
+  const start = (settings: SomeSettings = {}, clock: Clock = systemClock) =>
+    rig.start({ path: cable.path, ...settings }, { clock })
 
   it('is online when it is open, though silent, and gives readings', async () => {
     const { seen } = await start()
     expect(seen.states).toEqual(['online'])
-    cable.write('temp:21.5 hum:40\r\n\r\n\ntemp:21.6\n')
-    await values(seen, 2)
+    cable.write('\ntemp:21.5 hum:40\r\n\r\n\ntemp:21.6\n')
+    await seen.count(2)
     expect(seen.values).toEqual([{ temp: 21.5, hum: 40 }, { temp: 21.6 }])
     expect(seen.faults).toEqual([])
   })
 
   it('loses only the lines that are bad', async () => {
     const { seen } = await start()
-    cable.write('a:1\n')
+    cable.write('\na:1\n')
     cable.write(Buffer.of(0x00, 0xff, 0xfe, 0x80, 0x0d, 0x07, 0x0a))
-    cable.write(`a:${'9'.repeat(3 * DEFAULTS.maxLine)}\n`)
+    cable.write(`a:${'9'.repeat(3 * SERIAL.maxLine)}\n`)
     cable.write('a:2\n')
-    await values(seen, 2)
+    await seen.count(2)
     expect(seen.values).toEqual([{ a: 1 }, { a: 2 }])
     expect(seen.faults).toHaveLength(2)
     expect(seen.faults[0]).toContain('no key and value')
@@ -97,29 +53,29 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
 
   it('heals after it was unplugged in the middle of a line, and glues nothing', async () => {
     const { seen } = await start()
-    cable.write('temp:1\ntemp:2')
-    await values(seen, 1)
+    cable.write('\ntemp:1\ntemp:2')
+    await seen.count(1)
     await cable.unplug()
-    await state(seen, /^offline: .* was unplugged$/)
+    await seen.is(/^offline: .* was unplugged$/)
     await cable.replug()
-    await state(seen, 'online')
+    await seen.is('online')
     cable.write('3\ntemp:4\n')
-    await values(seen, 2)
+    await seen.count(2)
     expect(seen.values).toEqual([{ temp: 1 }, { temp: 4 }])
-    expect(seen.faults).toEqual(['no key and value at "3" in "3"'])
+    expect(seen.faults).toEqual([])
   })
 
   it('heals again and again', async () => {
     const { seen } = await start()
     for (let round = 1; round <= 5; round++) {
-      await state(seen, 'online')
-      cable.write(`n:${round}\n`)
-      await values(seen, round)
+      await seen.is('online')
+      cable.write(`\nn:${round}\n`)
+      await seen.count(round)
       await cable.unplug()
-      await state(seen, /^offline/)
+      await seen.is(/^offline/)
       await cable.replug()
     }
-    await state(seen, 'online')
+    await seen.is('online')
     expect(seen.values).toEqual([1, 2, 3, 4, 5].map(n => ({ n })))
   })
 
@@ -128,7 +84,7 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
     const { seen } = await start({ path })
     expect(seen.states).toEqual([`offline: ${path} is not there`])
     symlinkSync(cable.path, path)
-    await state(seen, 'online')
+    await seen.is('online')
     expect(seen.states).toHaveLength(2)
   })
 
@@ -137,11 +93,11 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
     symlinkSync(cable.path, path)
     const { seen } = await start({ path })
     rmSync(path)
-    await state(seen, `offline: ${path} is gone`)
+    await seen.is(`offline: ${path} is gone`)
     symlinkSync(cable.path, path)
-    await state(seen, 'online')
-    cable.write('a:1\n')
-    await values(seen, 1)
+    await seen.is('online')
+    cable.write('\na:1\n')
+    await seen.count(1)
   })
 
   it('is opened anew when its path leads to another device', async () => {
@@ -149,26 +105,26 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
     const path = `${cable.path}-link`
     symlinkSync(cable.path, path)
     const { seen } = await start({ path })
-    cable.write('a:1\nhalf')
-    await values(seen, 1)
+    cable.write('\na:1\nhalf')
+    await seen.count(1)
     rmSync(path)
     symlinkSync(other.path, path)
     await until(() => seen.states.length === 3, { what: () => `offline and online; ${seen}` })
     expect(seen.states[1]).toMatch(/is another device now$|is gone$/)
-    other.write('b:2\n')
-    await values(seen, 2)
+    other.write('\nb:2\n')
+    await seen.count(2)
     cable.write('a:3\n')
     other.write('b:4\n')
-    await values(seen, 3)
+    await seen.count(3)
     expect(seen.values).toEqual([{ a: 1 }, { b: 2 }, { b: 4 }])
   })
 
   it('is offline after silence, is opened anew meanwhile, and online when it speaks', async () => {
     const { seen } = await start({ silence: 300 })
-    await state(seen, `offline: ${cable.path} has said nothing for 0.3 s`)
+    await seen.is(`offline: ${cable.path} has said nothing for 0.3 s`)
     await until(
       () => {
-        cable.write('a:1\n')
+        cable.write('\na:1\n')
         return seen.state === 'online'
       },
       { what: () => `online; ${seen}`, every: 50 },
@@ -183,8 +139,8 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
     const { seen } = await start({ silence }, clock)
     for (let n = 1; n <= 5; n++) {
       await clock.advance(silence - 1000)
-      cable.write(`n:${n}\n`)
-      await values(seen, n)
+      cable.write(`\nn:${n}\n`)
+      await seen.count(n)
     }
     expect(seen.states).toEqual(['online'])
     await until(
@@ -210,10 +166,10 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
   it('refuses commands while it is away, and does not send them later', async () => {
     const { source, seen } = await start()
     await cable.unplug()
-    await state(seen, /^offline/)
+    await seen.is(/^offline/)
     await expect(source.command('stale')).rejects.toThrow(`${cable.path} is not connected`)
     await cable.replug()
-    await state(seen, 'online')
+    await seen.is('online')
     await source.command('fresh')
     expect(await cable.nextLine()).toBe('fresh')
   })
@@ -222,17 +178,17 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
     const clock = new ManualClock()
     const { source, seen } = await start({}, clock)
     cable.stall()
-    const outcomes = Array.from({ length: MAX_PENDING_WRITES + 1 }, (_, i) =>
+    const outcomes = Array.from({ length: MAX_PENDING_TURNS + 1 }, (_, i) =>
       source.command(`${i}${'x'.repeat(100_000)}`).then(
         () => 'sent',
         error => error.message as string,
       ),
     )
-    expect(await outcomes.at(-1)).toBe(`${cable.path} still has ${MAX_PENDING_WRITES} commands to send`)
+    expect(await outcomes.at(-1)).toBe(`${cable.path} still has ${MAX_PENDING_TURNS} commands to send`)
     await clock.advance(WRITE_DEADLINE_MS)
     const refused = new Set(await Promise.all(outcomes.slice(0, -1)))
     expect([...refused]).toEqual([`${cable.path} takes no more bytes before the command was sent`])
-    await state(seen, `offline: ${cable.path} takes no more bytes`)
+    await seen.is(`offline: ${cable.path} takes no more bytes`)
     await cable.replug()
     await until(
       async () => {
@@ -260,9 +216,9 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
     const second = await start()
     expect(second.seen.states).toEqual([`offline: ${cable.path} is in use by another program or device`])
     await first.source.stop()
-    await state(second.seen, 'online')
-    cable.write('a:1\n')
-    await values(second.seen, 1)
+    await second.seen.is('online')
+    cable.write('\na:1\n')
+    await second.seen.count(1)
     expect(first.seen.values).toEqual([])
   })
 
@@ -282,11 +238,11 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
       }
     }
     const source = new SerialSource({
-      settings: { ...DEFAULTS, path: import.meta.filename },
+      settings: { ...SERIAL, path: import.meta.filename },
       clock,
       load: () => Promise.resolve(CountingPort),
     })
-    sources.push(source)
+    rig.add(source)
     await source.start(seen, never)
     const minutes = 2
     for (let waited = 0; waited < minutes * 60_000; waited += RETRY_MIN_MS) {
@@ -302,13 +258,13 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
   it('stops quickly and is silent afterwards, also in the middle of opening', async () => {
     const { source, seen } = await start()
     await source.stop()
-    cable.write('a:1\n')
+    cable.write('\na:1\n')
     expect(seen.values).toEqual([])
     expect(seen.states).toEqual(['online'])
     await expect(source.command('x')).rejects.toThrow('not connected')
 
     const abort = new AbortController()
-    const late = new SerialSource({ settings: { ...DEFAULTS, path: cable.path }, clock: systemClock })
+    const late = new SerialSource({ settings: { ...SERIAL, path: cable.path }, clock: systemClock })
     const starting = late.start(seen, abort.signal)
     abort.abort(new Error('enough'))
     await expect(starting).rejects.toThrow('enough')
@@ -320,7 +276,7 @@ describe.skipIf(!needs('socat'))('a serial device', () => {
 describe('without the driver', () => {
   it('a serial device says what to install', async () => {
     const source = new SerialSource({
-      settings: { ...DEFAULTS, path: '/dev/ttyUSB0' },
+      settings: { ...SERIAL, path: '/dev/ttyUSB0' },
       clock: systemClock,
       load: () => Promise.reject(new Error("Cannot find package 'serialport'\nRequire stack: …")),
     })

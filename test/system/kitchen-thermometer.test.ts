@@ -37,6 +37,8 @@ describe.skipIf(!needs('socat') || !needs('mosquitto_sub'))('a kitchen thermomet
     await using sub = await startSub({ port, topics: ['/Home/Kitchen/#'], qos: 1 })
     await sub.message(is(AVAILABILITY, 'online'), 'the thermometer to be online')
 
+    // The end of a line whose beginning was before the port was open: a reading that nobody measured.
+    pty.write('.5\r\n')
     pty.write('21.5\r\n')
     expect((await sub.message(is(READING, '21.5'), 'the first reading')).retain).toBe(false)
     pty.write('21.')
@@ -62,7 +64,7 @@ describe.skipIf(!needs('socat') || !needs('mosquitto_sub'))('a kitchen thermomet
       'the thermometer to be online again',
       20_000,
     )
-    pty.write('19.25\n')
+    pty.write('\n19.25\n')
     await sub.message(is(READING, '19.25'), 'a reading after the plug was back')
     expect(gateway.process.running).toBe(true)
     await gateway.stop()
@@ -74,7 +76,7 @@ describe.skipIf(!needs('socat') || !needs('mosquitto_sub'))('a kitchen thermomet
     await using sub = await startSub({ port: gateway.port, topics: [READING], qos: 1 })
     await using availability = await startSub({ port: gateway.port, topics: [AVAILABILITY], qos: 1 })
     await availability.message(is(AVAILABILITY, 'online'), 'the thermometer to be online')
-    pty.write('20.5\n')
+    pty.write('\n20.5\n')
     pty.write(Buffer.from([0xff, 0xfe, 0, 7, 0x80, 0x0a]))
     pty.write(`${'9'.repeat(100_000)}\n`)
     pty.write('20.75\n')
@@ -92,7 +94,7 @@ describe.skipIf(!needs('socat') || !needs('mosquitto_sub'))('a kitchen thermomet
     await using gateway = await startGateway({ config: config(pty.path, codec) })
     await using sub = await startSub({ port: gateway.port, topics: ['/Home/Kitchen/#'], qos: 1 })
     await sub.message(is(AVAILABILITY, 'online'), 'the thermometer to be online')
-    pty.write(`${line}\n`)
+    pty.write(`\n${line}\n`)
     const reading = await sub.message(message => message.topic === READING, 'the reading')
     expect(JSON.parse(reading.payload)).toEqual(expected)
   })

@@ -1,19 +1,33 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { GpioSource } from '../../../device/gpio/gpio-source.ts'
+import { type GpioSettings, gpioSource } from '../../../device/gpio/gpio-source.ts'
 import { MemoryGpioDriver } from '../../../device/gpio/memory-driver.ts'
-import type { GpioDriver, GpioLine, GpioLineSettings } from '../../../src/devices/ports.ts'
+import type { GpioDriver, GpioLine, GpioLineEvents, GpioLineSettings, Source } from '../../../src/devices/ports.ts'
 import { LarderError } from '../../../src/kernel/errors.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { SourceRecorder } from '../../support/source-recorder.ts'
 
 const PIN = 17
-const INPUT: GpioLineSettings = { pin: PIN, direction: 'in', activeLow: false, debounce: 20, initial: undefined }
-const OUTPUT: GpioLineSettings = { ...INPUT, direction: 'out' }
+const INPUT: GpioSettings = {
+  pin: PIN,
+  direction: 'in',
+  activeLow: false,
+  debounce: 20,
+  edge: 'both',
+  initial: undefined,
+  pulse: undefined,
+  atStop: 'keep',
+  perPulse: 1,
+  every: 10_000,
+  save: 300_000,
+  driver: 'memory',
+}
+const OUTPUT: GpioSettings = { ...INPUT, direction: 'out' }
+const QUIET: GpioLineEvents = { changed: () => {}, lost: () => {} }
 
 let clock: ManualClock
 let board: FlakyDriver
 let heard: SourceRecorder
-let source: GpioSource
+let source: Source
 
 beforeEach(() => {
   clock = new ManualClock()
@@ -26,8 +40,8 @@ afterEach(async () => {
   expect(clock.pending, 'timers left after stop').toBe(0)
 })
 
-async function start(settings: GpioLineSettings): Promise<void> {
-  source = new GpioSource({ settings, driver: board, clock })
+async function start(settings: GpioSettings): Promise<void> {
+  source = gpioSource(settings, { driver: board, clock })
   await source.start(heard, new AbortController().signal)
 }
 
@@ -37,6 +51,7 @@ class FlakyDriver implements GpioDriver {
   failure: Error | undefined
   /** Edges are not reported. */
   deaf = false
+  events: GpioLineEvents = QUIET
   #gate: Promise<void> = Promise.resolve()
   resume: () => void = () => {}
 
@@ -47,10 +62,14 @@ class FlakyDriver implements GpioDriver {
     })
   }
 
-  async open(settings: GpioLineSettings, onChange: (level: boolean) => void): Promise<GpioLine> {
+  async open(settings: GpioLineSettings, events: GpioLineEvents): Promise<GpioLine> {
     if (this.failure !== undefined) throw this.failure
-    const line = await this.memory.open(settings, level => {
-      if (!this.deaf) onChange(level)
+    this.events = events
+    const line = await this.memory.open(settings, {
+      ...events,
+      changed: (level, at) => {
+        if (!this.deaf) events.changed(level, at)
+      },
     })
     const answer = async <T>(work: () => Promise<T>) => {
       await this.#gate
@@ -128,12 +147,23 @@ describe('an input', () => {
 
   test('poll publishes the level again, and the last one that counted while it is bouncing', async () => {
     await start(INPUT)
-    await source.poll()
+    await source.poll?.()
     board.memory.set(PIN, true)
-    await source.poll()
+    await source.poll?.()
     await clock.advance(20)
-    await source.poll()
+    await source.poll?.()
     expect(heard.values).toEqual(['off', 'off', 'off', 'on', 'on'])
+  })
+
+  test.each([
+    ['rising', ['on', 'on']],
+    ['falling', ['off', 'off']],
+  ] as const)('with the %s edge alone tells of that one, as a button is wanted to', async (edge, told) => {
+    await start({ ...INPUT, edge, debounce: 0 })
+    for (const level of [true, false, true, false]) board.memory.set(PIN, level)
+    expect(heard.values).toEqual(told)
+    await source.poll?.()
+    expect(heard.values).toEqual([...told, 'off'])
   })
 
   test('is no sink', async () => {
@@ -223,6 +253,94 @@ describe('an output', () => {
   })
 })
 
+describe('an output and the stop', () => {
+  test.each([
+    ['keep', true, true],
+    ['keep', false, false],
+    ['on', false, true],
+    ['off', true, false],
+  ] as const)('at_stop: %s', async (atStop, before, after) => {
+    board.memory.set(PIN, before)
+    await start({ ...OUTPUT, atStop })
+    await source.stop()
+    expect(board.memory.level(PIN)).toBe(after)
+  })
+
+  test('at_stop is a logical level', async () => {
+    await start({ ...OUTPUT, activeLow: true, atStop: 'off' })
+    await source.stop()
+    expect(board.memory.level(PIN)).toBe(true)
+  })
+})
+
+describe('an output with a pulse', () => {
+  const PULSED: GpioSettings = { ...OUTPUT, pulse: 500 }
+
+  test('goes off by itself', async () => {
+    await start(PULSED)
+    await source.command?.('on')
+    await clock.advance(499)
+    expect(board.memory.level(PIN)).toBe(true)
+    await clock.advance(1)
+    expect(board.memory.level(PIN)).toBe(false)
+    expect(heard.values).toEqual(['off', 'on', 'off'])
+  })
+
+  test('on begins it anew, off ends it', async () => {
+    await start(PULSED)
+    await source.command?.('on')
+    await clock.advance(400)
+    await source.command?.('on')
+    await clock.advance(400)
+    expect(board.memory.level(PIN)).toBe(true)
+    await source.command?.('off')
+    await clock.advance(1000)
+    expect(heard.values).toEqual(['off', 'on', 'on', 'off'])
+  })
+
+  test('is off after a stop in the middle, whatever at_stop says', async () => {
+    await start({ ...PULSED, atStop: 'on' })
+    await source.command?.('on')
+    await source.stop()
+    expect(board.memory.level(PIN)).toBe(false)
+  })
+
+  test('is off after a start, when the power went in the middle', async () => {
+    board.memory.set(PIN, true)
+    await start(PULSED)
+    expect(heard.values).toEqual(['off'])
+    expect(board.memory.level(PIN)).toBe(false)
+  })
+
+  test('whose pin goes in the middle is off when it is back', async () => {
+    await start(PULSED)
+    await source.command?.('on')
+    board.failure = new Error('ENODEV')
+    await clock.advance(10_000)
+    board.failure = undefined
+    await clock.advance(10_000)
+    expect(board.memory.level(PIN)).toBe(false)
+    expect(heard.values.at(-1)).toBe('off')
+  })
+})
+
+describe('a pin whose driver loses it', () => {
+  test('is tried again soon, and ever more seldom while it does not last', async () => {
+    await start(INPUT)
+    const tried: number[] = []
+    for (let loss = 0; loss < 7; loss++) {
+      const lostAt = clock.monotonic()
+      board.events.lost('gpiomon ended')
+      await clock.advance(0)
+      expect(heard.up).toBe(false)
+      while (!heard.up) await clock.advance(100)
+      tried.push(clock.monotonic() - lostAt)
+    }
+    expect(tried).toEqual([1000, 2000, 4000, 3000, 10_000, 10_000, 10_000])
+    expect(heard.reason).toBe('gpiomon ended')
+  })
+})
+
 describe('a pin that is away', () => {
   const BUSY = new LarderError('DEVICE_FAILED', 'GPIO 17 is held by another program.', { hint: 'Look with gpioinfo.' })
 
@@ -238,7 +356,7 @@ describe('a pin that is away', () => {
   test('refuses commands and says why', async () => {
     board.failure = BUSY
     await start(OUTPUT)
-    await expect(source.command?.('on')).rejects.toThrow('GPIO 17 cannot be set: GPIO 17 is held by another program.')
+    await expect(source.command?.('on')).rejects.toThrow('GPIO 17 is away: GPIO 17 is held by another program.')
   })
 
   test('goes while it runs: away, then back with its level published anew', async () => {
@@ -254,21 +372,21 @@ describe('a pin that is away', () => {
   test('goes during a command: the command fails and the pin is away', async () => {
     await start(OUTPUT)
     board.failure = new Error('ENODEV')
-    await expect(source.command?.('on')).rejects.toThrow('GPIO 17 cannot be set: ENODEV')
+    await expect(source.command?.('on')).rejects.toThrow('GPIO 17 is away: ENODEV')
     expect(heard.up).toBe(false)
   })
 })
 
 test('a start that is aborted leaves nothing open', async () => {
   const abort = new AbortController()
-  source = new GpioSource({ settings: INPUT, driver: board, clock })
+  source = gpioSource(INPUT, { driver: board, clock })
   const started = source.start(heard, abort.signal)
   abort.abort()
   await expect(started).rejects.toThrow()
-  await expect(board.memory.open(INPUT, () => {})).resolves.toBeDefined()
+  await expect(board.memory.open({ ...INPUT, direction: 'in' }, QUIET)).resolves.toBeDefined()
 })
 
 test('the memory driver holds a pin once', async () => {
   await start(INPUT)
-  await expect(board.memory.open(INPUT, () => {})).rejects.toThrow('GPIO 17 is already open')
+  await expect(board.memory.open({ ...INPUT, direction: 'in' }, QUIET)).rejects.toThrow('GPIO 17 is already open')
 })

@@ -1,15 +1,17 @@
 /** The driver's own half on a folder shaped like sysfs. onoff itself cannot run here: its path is fixed and needs a kernel with pins. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Gpio } from 'onoff'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { OnoffDriver } from '../../../device/gpio/onoff-driver.ts'
-import type { GpioLineSettings } from '../../../src/devices/ports.ts'
+import type { GpioLine, GpioLineEvents, GpioLineSettings } from '../../../src/devices/ports.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 
 const INPUT: GpioLineSettings = { pin: 17, direction: 'in', activeLow: false, debounce: 0, initial: undefined }
 const OUTPUT: GpioLineSettings = { ...INPUT, direction: 'out' }
+
+const QUIET: GpioLineEvents = { changed: () => {}, lost: () => {} }
 
 let root: string
 let calls: string[]
@@ -26,11 +28,16 @@ class FakeGpio {
     if (failure !== undefined) throw failure
     return bit
   }
-  async write(value: 0 | 1): Promise<void> {
-    bit = value
+  readSync(): 0 | 1 {
+    if (failure !== undefined) throw failure
+    return bit
   }
   watch(callback: (error: null, value: 0 | 1) => void): void {
-    edge = value => callback(null, value)
+    // As onoff does when an event comes.
+    edge = value => {
+      bit = value
+      callback(null, this.readSync())
+    }
   }
   setDirection(direction: string): void {
     if (failure !== undefined) throw failure
@@ -72,6 +79,10 @@ function driver(): OnoffDriver {
   })
 }
 
+function attribute(name: string): Promise<string> {
+  return readFile(join(root, 'gpio529', name), 'utf8')
+}
+
 describe('an output', () => {
   test.each([
     { value: '1', active_low: '0', opened: 'high' },
@@ -80,8 +91,10 @@ describe('an output', () => {
     { value: '0', active_low: '1', opened: 'high' },
   ] as const)('that stands at value $value, active_low $active_low is opened $opened, so nothing flaps', async pin => {
     await exported({ direction: 'out', value: pin.value, active_low: pin.active_low })
-    await driver().open(OUTPUT, () => {})
-    expect(calls).toEqual([`open 529 ${pin.opened} none activeLow=false`, `direction ${pin.opened}`])
+    const line = await driver().open(OUTPUT, QUIET)
+    expect(await attribute('direction')).toBe(pin.opened)
+    expect(await attribute('active_low')).toBe('0')
+    await line.close()
   })
 
   test.each([
@@ -91,29 +104,46 @@ describe('an output', () => {
     { initial: false, activeLow: true, opened: 'high' },
   ])('with initial $initial, active low $activeLow is opened $opened', async ({ opened, ...settings }) => {
     await exported({ direction: 'out', value: '0' })
-    await driver().open({ ...OUTPUT, ...settings }, () => {})
-    expect(calls[0]).toBe(`open 529 ${opened} none activeLow=false`)
+    const line = await driver().open({ ...OUTPUT, ...settings }, QUIET)
+    expect(await attribute('direction')).toBe(opened)
+    await line.close()
   })
 
-  test('is not given back when it is closed', async () => {
+  test('is not given back when it is closed, and leaves no descriptor behind', async () => {
     await exported({ direction: 'out', value: '1' })
-    await (await driver().open(OUTPUT, () => {})).close()
-    expect(calls).not.toContain('unexport')
+    const pins = driver()
+    for (let opened = 0; opened < 3; opened++) await (await pins.open(OUTPUT, QUIET)).close()
+    const descriptors = await readdir('/proc/self/fd')
+    const files = await Promise.all(descriptors.map(each => readlink(join('/proc/self/fd', each)).catch(() => '')))
+    expect(files.filter(file => file.startsWith(root))).toEqual([])
+    expect(await readdir(root)).not.toContain('unexport')
+    expect(calls).toEqual([])
   })
 
   test('reads and writes logical levels', async () => {
     await exported({ direction: 'out', value: '1' })
-    const line = await driver().open({ ...OUTPUT, activeLow: true }, () => {})
+    const line = await driver().open({ ...OUTPUT, activeLow: true }, QUIET)
+    expect(await line.read()).toBe(false)
     await line.write(true)
-    expect(bit).toBe(0)
+    expect(await attribute('value')).toMatch(/^0/)
     expect(await line.read()).toBe(true)
+    await line.close()
+  })
+
+  test('needs no onoff', async () => {
+    await exported({ direction: 'out', value: '1' })
+    const load = () => Promise.reject(new Error('no onoff'))
+    const line: GpioLine = await new OnoffDriver({ clock: new ManualClock(), root, load }).open(OUTPUT, QUIET)
+    expect(await line.read()).toBe(true)
+    await line.close()
   })
 
   test('that was an input with an interrupt loses it first', async () => {
     await exported({ direction: 'in', value: '1' })
     await writeFile(join(root, 'gpio529/edge'), 'both')
-    await driver().open(OUTPUT, () => {})
+    const line = await driver().open(OUTPUT, QUIET)
     expect(await readFile(join(root, 'gpio529/edge'), 'utf8')).toBe('none')
+    await line.close()
   })
 })
 
@@ -121,7 +151,7 @@ describe('an input', () => {
   test('is watched on both edges and told in logical levels', async () => {
     await exported({ direction: 'in', value: '0' })
     const levels: boolean[] = []
-    const line = await driver().open({ ...INPUT, activeLow: true }, level => levels.push(level))
+    const line = await driver().open({ ...INPUT, activeLow: true }, { ...QUIET, changed: level => levels.push(level) })
     edge(1)
     edge(0)
     expect(levels).toEqual([false, true])
@@ -133,7 +163,7 @@ describe('an input', () => {
   test('that was not exported yet is exported', async () => {
     const clock = new ManualClock()
     const pins = new OnoffDriver({ clock, root, load: async () => ({ Gpio: FakeGpio as unknown as typeof Gpio }) })
-    const opened = pins.open(INPUT, () => {})
+    const opened = pins.open(INPUT, QUIET)
     await expect.poll(() => readFile(join(root, 'export'), 'utf8').catch(() => '')).toBe('529')
     // What the kernel and udev then do.
     await exported({ direction: 'in', value: '0' })
@@ -154,24 +184,42 @@ describe('what goes wrong is said in a sentence', () => {
   ])('%s', async (code, message) => {
     await exported({ direction: 'in', value: '0' })
     failure = Object.assign(new Error(`${code}: i/o error`), { code })
-    await expect(driver().open(INPUT, () => {})).rejects.toMatchObject({ code: 'DEVICE_FAILED', message })
+    await expect(driver().open(INPUT, QUIET)).rejects.toMatchObject({ code: 'DEVICE_FAILED', message })
     expect(calls.at(-1)).toBe('unexport')
   })
 
   test('a chip that goes while its pin is open', async () => {
     await exported({ direction: 'in', value: '0' })
-    const line = await driver().open(INPUT, () => {})
+    const line = await driver().open(INPUT, QUIET)
     failure = Object.assign(new Error('ENODEV: no such device, read'), { code: 'ENODEV' })
     await expect(line.read()).rejects.toThrow('The chip of GPIO 17 is gone.')
   })
 
+  test('a chip that goes while its pin is watched is told, and thrown at nobody', async () => {
+    await exported({ direction: 'in', value: '0' })
+    const lost: string[] = []
+    await driver().open(INPUT, { ...QUIET, lost: reason => lost.push(reason) })
+    failure = Object.assign(new Error('ENODEV: no such device, read'), { code: 'ENODEV' })
+    edge(1)
+    expect(lost).toEqual(['The chip of GPIO 17 is gone.'])
+  })
+
+  test.each([
+    ['up', 'pu'],
+    ['down', 'pd'],
+    ['none', 'pn'],
+  ] as const)('a resistor that sysfs cannot set: pull %s', async (pull, code) => {
+    await expect(driver().open({ ...INPUT, pull }, QUIET)).rejects.toMatchObject({
+      message: "The kernel's sysfs cannot set the resistor of GPIO 17.",
+      hint: `In place of \`pull\` put \`gpio=17=${code}\` into config.txt, or use \`driver: gpiod\` (Debian's package gpiod).`,
+    })
+  })
+
   test('onoff that is not installed', async () => {
     const load = () => Promise.reject(Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' }))
-    await expect(new OnoffDriver({ clock: new ManualClock(), root, load }).open(INPUT, () => {})).rejects.toMatchObject(
-      {
-        code: 'DRIVER_MISSING',
-        message: 'GPIO pins need the package `onoff`, which is not installed.',
-      },
-    )
+    await expect(new OnoffDriver({ clock: new ManualClock(), root, load }).open(INPUT, QUIET)).rejects.toMatchObject({
+      code: 'DRIVER_MISSING',
+      message: 'GPIO inputs need the package `onoff`, which is not installed.',
+    })
   })
 })

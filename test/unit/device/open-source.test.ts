@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { GpioSource } from '../../../device/gpio/gpio-source.ts'
+import { CounterSource } from '../../../device/gpio/counter-source.ts'
+import type { GpioSettings } from '../../../device/gpio/gpio-source.ts'
+import { InputSource } from '../../../device/gpio/input-source.ts'
 import { MemoryGpioDriver } from '../../../device/gpio/memory-driver.ts'
-import { type DeviceDescription, type GpioSettings, openSource } from '../../../device/open-source.ts'
+import { OutputSource } from '../../../device/gpio/output-source.ts'
+import { type DeviceDescription, openSource } from '../../../device/open-source.ts'
 import { SerialSource } from '../../../device/serial/serial-source.ts'
 import { FileSource } from '../../../device/sysfs/file-source.ts'
 import { ReadGate } from '../../../device/sysfs/read-gate.ts'
@@ -17,11 +20,11 @@ const SERIAL = {
   parity: 'none',
   stopBits: 1,
   codec: 'json',
-  columns: [],
-  separator: ',',
   maxLine: 4096,
-  silence: undefined,
   writeLineEnding: '\n',
+  every: 10_000,
+  timeout: 1000,
+  retries: 2,
 } as const
 
 const PIN: GpioSettings = {
@@ -29,7 +32,13 @@ const PIN: GpioSettings = {
   direction: 'in',
   activeLow: false,
   debounce: 20,
+  edge: 'both',
   initial: undefined,
+  pulse: undefined,
+  atStop: 'keep',
+  perPulse: 1,
+  every: 10_000,
+  save: 300_000,
   driver: 'memory',
 }
 
@@ -47,7 +56,9 @@ afterEach(() => {
 
 test.each<[DeviceDescription, unknown]>([
   [{ kind: 'serial', settings: SERIAL }, SerialSource],
-  [{ kind: 'gpio', settings: PIN }, GpioSource],
+  [{ kind: 'gpio', settings: PIN }, InputSource],
+  [{ kind: 'gpio', settings: { ...PIN, direction: 'out' } }, OutputSource],
+  [{ kind: 'gpio', settings: { ...PIN, direction: 'count' } }, CounterSource],
   [{ kind: 'file', settings: { path: '/proc/uptime', every: 1000, pattern: undefined } }, FileSource],
   [{ kind: 'system', settings: { every: 1000, disk: '/' } }, SystemSource],
 ])('$kind', (device, source) => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { MAX_COMMAND_BYTES, MAX_FIELD_TOPICS, MAX_PENDING_COMMANDS, MAX_UNSETTLED } from '../../../src/devices/link.ts'
+import { MAX_COMMAND_BYTES, MAX_PENDING_COMMANDS } from '../../../src/devices/link.ts'
 import { DeviceManager } from '../../../src/devices/manager.ts'
+import { MAX_FIELD_TOPICS, MAX_UNSETTLED } from '../../../src/devices/outlet.ts'
 import type { Device, Schedule, Source } from '../../../src/devices/ports.ts'
 import { LarderError } from '../../../src/kernel/errors.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
@@ -164,6 +165,19 @@ describe('availability', () => {
     resolve()
     await until(() => broker.published.at(-1)?.endsWith('online r'), { what: 'online in the end' })
     expect(broker.published.length).toBeLessThan(5)
+  })
+
+  it('is told after an absence that had several reasons', async () => {
+    const source = new TestSource()
+    const { manager, broker } = house({ T: source })
+    await manager.start(never)
+    for (const [up, reason] of [[true], [false, 'a'], [false, 'b'], [true]] as const) {
+      source.events?.available(up, reason)
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    expect(broker.published.map(each => each.split(' ')[1])).toEqual(['online', 'offline', 'online'])
+    await manager.stop()
+    expect(broker.published.at(-1)).toContain('offline')
   })
 
   it('is published again when the broker refused it', async () => {

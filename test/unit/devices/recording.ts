@@ -1,6 +1,15 @@
 /** What the tests of `devices/` put on the other side of its ports: a broker and a log that remember, a source that obeys the test. */
-import type { CommandListener, Device, DeviceBroker, Source, SourceEvents } from '../../../src/devices/ports.ts'
+import type {
+  CommandListener,
+  Device,
+  DeviceBroker,
+  PublishOptions,
+  Source,
+  SourceEvents,
+} from '../../../src/devices/ports.ts'
+import { REPORT_ROOT } from '../../../src/devices/report.ts'
 import type { Log } from '../../../src/kernel/log.ts'
+import type { Properties } from '../../../src/mqtt/properties.ts'
 
 export function recordingLog(): { log: Log; lines: string[] } {
   const lines: string[] = []
@@ -15,6 +24,10 @@ export function recordingLog(): { log: Log; lines: string[] } {
 /** Remembers what is published, as `topic payload` with `q1` and `r` behind it for QoS 1 and retained. */
 export class RecordingBroker implements DeviceBroker {
   readonly published: string[] = []
+  /** The same of what is published, properties only. */
+  readonly properties: Properties[] = []
+  /** What stands retained below `$SYS/broker/devices/`, which is not in `published`. */
+  readonly system = new Map<string, string>()
   readonly #listeners = new Map<string, CommandListener>()
   /** What becomes of a publish; replaced by tests in which the broker is slow or refuses. */
   settle: (topic: string) => Promise<void> = () => Promise.resolve()
@@ -23,7 +36,14 @@ export class RecordingBroker implements DeviceBroker {
     return [...this.#listeners.keys()]
   }
 
-  publish(topic: string, payload: Buffer, { qos, retain }: { qos: 0 | 1 | 2; retain: boolean }): Promise<void> {
+  publish(topic: string, payload: Buffer, { qos, retain, properties = {} }: PublishOptions): Promise<void> {
+    if (topic.startsWith(`${REPORT_ROOT}/`)) {
+      const name = topic.slice(REPORT_ROOT.length + 1)
+      if (payload.length === 0) this.system.delete(name)
+      else this.system.set(name, `${payload}`)
+      return Promise.resolve()
+    }
+    this.properties.push(properties)
     this.published.push(`${topic} ${payload}${qos === 0 ? '' : ` q${qos}`}${retain ? ' r' : ''}`)
     return this.settle(topic)
   }

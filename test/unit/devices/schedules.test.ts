@@ -117,3 +117,89 @@ describe('Schedules', () => {
     expect(clock.pending).toBe(0)
   })
 })
+
+describe('a schedule', () => {
+  async function one(more: Partial<Schedule>, { random = 0.5, synced = true } = {}) {
+    const clock = new ManualClock(Date.UTC(2026, 0, 1, 12))
+    const state = { synced }
+    const ran: string[] = []
+    const skipped: string[] = []
+    const schedules = new Schedules({
+      schedules: [{ cron: '0 * * * *', timezone: 'UTC', poll: 'x', ...more }],
+      clock,
+      sync: { isSynced: () => state.synced },
+      random: () => random,
+      run: async () => void ran.push(new Date(clock.wall()).toISOString().slice(8, 19)),
+      onSkipped: (_, why) => skipped.push(why),
+    })
+    await schedules.start(never)
+    return { clock, state, ran, skipped, schedules }
+  }
+
+  it('with jitter runs a little later, once', async () => {
+    const { clock, ran, schedules } = await one({ jitter: 30_000 }, { random: 0.7 })
+    await clock.advance(2 * 60 * MINUTE + MINUTE)
+    expect(ran).toEqual(['01T13:00:21', '01T14:00:21'])
+    await clock.advance(59 * MINUTE + SECOND)
+    schedules.stop()
+    await clock.advance(MINUTE)
+    expect(ran).toHaveLength(2)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('that waits for a clock that is right says so, and runs from then on', async () => {
+    const { clock, ran, skipped, state, schedules } = await one({ whenSynced: true }, { synced: false })
+    await clock.advance(60 * MINUTE)
+    expect(ran).toEqual([])
+    expect(skipped).toEqual([expect.stringContaining('waits until the clock is known to be right')])
+    state.synced = true
+    await clock.advance(60 * MINUTE)
+    expect(ran).toEqual(['01T14:00:00'])
+    schedules.stop()
+  })
+
+  it.each<[string, Schedule['missed'], boolean, string[]]>([
+    ['makes up for a sleep with one run when it is to', 'once', true, ['01T17:30:00', '01T18:00:00']],
+    ['skips what fell into a sleep otherwise', undefined, true, ['01T18:00:00']],
+    ['makes up for nothing when the clock may have been set', 'once', false, ['01T18:00:00']],
+  ])('%s', async (_, missed, synced, expected) => {
+    const { clock, ran, schedules } = await one(missed === undefined ? {} : { missed }, { synced })
+    await clock.advance(30 * MINUTE - SECOND)
+    // Monotonic time stands still while the machine sleeps.
+    clock.jumpWall(5 * 60 * MINUTE)
+    await clock.advance(30 * MINUTE + SECOND)
+    expect(ran).toEqual(expected)
+    schedules.stop()
+  })
+
+  it('makes up for a process that stood still, whatever the clock', async () => {
+    const { clock, ran, schedules } = await one({ missed: 'once' }, { synced: false })
+    const after = clock.after.bind(clock)
+    // The timer of the next look comes hours late.
+    clock.after = (_, fire) => after(3 * 60 * MINUTE, fire)
+    await clock.advance(SECOND)
+    clock.after = after
+    await clock.advance(4 * 60 * MINUTE)
+    expect(ran[0]).toBe('01T15:00:01')
+    schedules.stop()
+  })
+
+  it('makes up for a time of six fields, and not for one of more than a day ago', async () => {
+    const noon = { cron: '17 5 13 * * *', missed: 'once' } as const
+    const { clock, ran, schedules } = await one(noon)
+    await clock.advance(MINUTE)
+    clock.jumpWall(2 * 60 * MINUTE)
+    await clock.advance(MINUTE)
+    expect(ran).toEqual(['01T14:01:01'])
+    clock.jumpWall(22 * 60 * MINUTE)
+    await clock.advance(MINUTE)
+    expect(ran).toEqual(['01T14:01:01'])
+    schedules.stop()
+    const { clock: later, ran: runs, schedules: weekly } = await one({ cron: '0 13 1 1 *', missed: 'once' })
+    await later.advance(MINUTE)
+    later.jumpWall(3 * DAY)
+    await later.advance(MINUTE)
+    expect(runs).toEqual([])
+    weekly.stop()
+  })
+})

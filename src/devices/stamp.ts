@@ -1,0 +1,72 @@
+/**
+ * Time and number of a message, for whoever gets it late: over a bridge after an outage, or from a queue.
+ *
+ *   json         {"value":21.5,"time":"2026-01-31T12:00:00.000Z","seq":17}: `value` is what would be published without
+ *   properties   MQTT 5 user properties `time` and `seq`; the payload stays as it is
+ *
+ * `time` is when the device says that it was measured, else when it was read. Where the device says nothing and the wall
+ * clock cannot be believed, it is left out and `synced` is false. `seq` counts the messages of one topic since the
+ * gateway started, from 1: one that is missing was lost.
+ */
+import type { Clock, ClockSync } from '../kernel/clock.ts'
+import type { Properties } from '../mqtt/properties.ts'
+import type { Thing } from './ports.ts'
+import { type Item, toJson, toText } from './shape.ts'
+
+export interface Mark {
+  /** Wall time in ms; undefined when nobody knows. */
+  readonly time: number | undefined
+  readonly seq: number
+}
+
+/** The payload of a message and the properties that belong to it. */
+export function encode(
+  items: readonly Item[],
+  kind: Thing['stamp'],
+  { time, seq }: Mark,
+): { payload: string; properties: Properties } {
+  const iso = time === undefined ? undefined : isoOf(time)
+  switch (kind) {
+    case 'json': {
+      const when = iso === undefined ? '"synced":false' : `"time":"${iso}"`
+      return { payload: `{"value":${toJson(items)},${when},"seq":${seq}}`, properties: {} }
+    }
+    case 'properties': {
+      const when: [string, string] = iso === undefined ? ['synced', 'false'] : ['time', iso]
+      return { payload: toText(items), properties: { userProperties: [when, ['seq', `${seq}`]] } }
+    }
+    default:
+      return { payload: toText(items), properties: {} }
+  }
+}
+
+/** Undefined for a time that no calendar has: a device may say anything. */
+function isoOf(time: number): string | undefined {
+  const date = new Date(time)
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
+}
+
+/** ms between two looks for signs that the clock was set: each look is a few system calls. */
+const LOOK_AGAIN_MS = 1_000
+
+/** Remembers the answer of another: for good when it was yes, for a second when it was no. */
+export class RememberedSync implements ClockSync {
+  readonly #sync: ClockSync
+  readonly #clock: Clock
+  #isSynced = false
+  #askedAt = Number.NEGATIVE_INFINITY
+
+  constructor(deps: { sync: ClockSync; clock: Clock }) {
+    this.#sync = deps.sync
+    this.#clock = deps.clock
+  }
+
+  isSynced(): boolean {
+    if (this.#isSynced) return true
+    const now = this.#clock.monotonic()
+    if (now - this.#askedAt < LOOK_AGAIN_MS) return false
+    this.#askedAt = now
+    this.#isSynced = this.#sync.isSynced()
+    return this.#isSynced
+  }
+}
