@@ -361,7 +361,7 @@ test.each(Object.keys(WHOLE_FOLDER))('the folder of the store: %s', { timeout: L
   expect(await live('the folder', name, WHOLE_FOLDER[name] as (store: string) => Promise<void>)).toEqual([])
 })
 
-test('files of wrong modes are put right', async () => {
+test('files of wrong modes are put right (CVE-2017-9868)', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'larder-damaged-'))
   const store = join(dataDir, 'store')
   await cp(template, store, { recursive: true })
