@@ -46,7 +46,7 @@ test.each([1, 2] as const)(
         }
       },
       // LevelDB's own memory comes on top: its buffers, its cache, and the blocks that a compaction holds.
-      { flat: 128 },
+      { flat: 160 },
     )
     expect(onDisk / MIB, 'MiB on disk').toBeLessThan(ON_DISK / MIB)
     await using second = await RawClient.connect(session)
