@@ -154,6 +154,8 @@ export class Ref implements Delivery {
   /** Packet identifier given through aedes' contract; undefined when it follows from the index. */
   packetId: number | undefined = undefined
   released: number | undefined = undefined
+  /** PUBREC came as the so-manieth, and that is on its way to the record. */
+  releasing: number | undefined = undefined
   removed = false
 
   constructor(entry: Entry, queue: LevelQueue, index: number, options: RefOptions) {
@@ -178,9 +180,16 @@ export class Ref implements Delivery {
     return this.entry.message.size
   }
 
+  /** That PUBREC came is on record: PUBREL may be sent, also when PUBREC comes again. */
+  release(done: () => void): void {
+    this.released = this.releasing
+    done()
+  }
+
   /** Its record in the queue. */
   record(): Buffer {
-    const { entry, qos, retain, subscriptionIdentifiers, isShared, released, size, packetId } = this
+    const { entry, qos, retain, subscriptionIdentifiers, isShared, size, packetId } = this
+    const released = this.released ?? this.releasing
     const body = entry.isInline ? encodeBody(entry.message, entry.acceptedAt, []) : undefined
     const message = entry.id
     return encodeReference({

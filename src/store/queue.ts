@@ -230,8 +230,8 @@ export class LevelQueue implements SessionQueue {
 
   release(delivery: Delivery, done: () => void): void {
     const ref = delivery as Ref
-    ref.released = this.#store.nextRelease()
-    this.#record(ref, done)
+    ref.releasing ??= this.#store.nextRelease()
+    this.#record(ref, () => ref.release(done))
   }
 
   /** Writes what changed of a reference. If it is not durable yet, its first write will say so. */
@@ -265,10 +265,11 @@ export class LevelQueue implements SessionQueue {
     this.#generation++
   }
 
-  async *all(): AsyncGenerator<Ref> {
+  /** Reads no more than `step` places at once. */
+  async *all(step = Number.POSITIVE_INFINITY): AsyncGenerator<Ref> {
     let at = this.#places.head
     while (at < this.#memoryFirst) {
-      const page = await this.#store.readPage(this, at, this.#memoryFirst)
+      const page = await this.#store.readPage(this, at, Math.min(at + step, this.#memoryFirst))
       at = page.readUntil
       for (const ref of page.refs) if (this.has(ref.index)) yield ref
     }
