@@ -13,9 +13,12 @@ import { type Io, run } from './larder.ts'
 import { type MosquittoDependencies, mosquittoCommand, runAsMosquitto } from './mosquitto.ts'
 import { passwdCommand } from './passwd.ts'
 import { askSecretly } from './prompt.ts'
+import { pubCommand } from './pub.ts'
 import { reloadCommand } from './reload.ts'
 import { type RunGateway, startCommand } from './start.ts'
+import { statusCommand } from './status.ts'
 import { storeVerifyCommand, type VerifyStore } from './store.ts'
+import { subCommand } from './sub.ts'
 import type { WatchFiles } from './watching.ts'
 
 const checks = { cron: cronFault }
@@ -26,12 +29,14 @@ const runGateway: RunGateway = async (config, signal) => {
     import('../kernel/log.ts'),
     import('../kernel/clock.ts'),
   ])
-  const gateway = new Gateway(config, { log: createLog(config.log), clock: systemClock })
+  const { version } = manifest
+  const gateway = new Gateway(config, { log: createLog(config.log), clock: systemClock, version })
   await gateway.start(signal)
   return {
     addresses: gateway.addresses(),
     stop: () => gateway.stop(),
     reload: config => gateway.reload(config),
+    status: form => gateway.status(form),
   }
 }
 
@@ -51,7 +56,7 @@ const asMosquitto: MosquittoDependencies<MosquittoLog> = {
       import('../observe/mosquitto-lines.ts'),
       import('../kernel/clock.ts'),
     ])
-    const gateway = new Gateway(config, { log: voice, clock: systemClock })
+    const gateway = new Gateway(config, { log: voice, clock: systemClock, version: manifest.version })
     watchHub(gateway.hub, voice)
     await gateway.start(signal)
     voice.publish = (topic, payload) => gateway.hub.publish({ topic, payload })
@@ -106,12 +111,23 @@ const io: Io = {
   version: manifest.version,
 }
 
+const loadClient = async () => {
+  const [{ systemClock }, { strftime }] = await Promise.all([
+    import('../kernel/clock.ts'),
+    import('../observe/strftime.ts'),
+  ])
+  return { stdin: process.stdin, stdout: process.stdout, pid: process.pid, clock: systemClock, strftime }
+}
+
 const commands = {
   start: startCommand({ checks, runGateway, watchFiles, asMosquitto: runAsMosquitto(asMosquitto) }),
   mosquitto: mosquittoCommand(asMosquitto),
   import: importCommand({ checks }),
   check: checkCommand({ checks }),
   reload: reloadCommand({ checks }),
+  status: statusCommand({ checks }),
+  pub: pubCommand({ load: loadClient }),
+  sub: subCommand({ load: loadClient }),
   'devices list': devicesListCommand({ discover: async () => (await import('../main.ts')).discover() }),
   'store verify': storeVerifyCommand({ checks, verify }),
   passwd: passwdCommand({

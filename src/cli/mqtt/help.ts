@@ -1,0 +1,22 @@
+/** The part of the help that `larder pub` and `larder sub` share. */
+export const COMMON_HELP: readonly string[] = [
+  '  -h, --host HOST             localhost when not given',
+  '  -p, --port PORT             1883, with TLS 8883',
+  '  -L, --url URL               mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or mqtts://',
+  '  --unix FILE                 a Unix socket instead',
+  '  -A ADDRESS                  connect from this address of the machine',
+  '  -u, --username USER         with -P, --pw PASSWORD, which other users of the machine can see',
+  '  -i, --id ID                 client identifier; -I, --id-prefix PREFIX adds the process number',
+  '  -V, --protocol-version V    5, 311 (when not given) or 31',
+  '  -k, --keepalive SECONDS     60 when not given',
+  '  -c, --disable-clean-session keep the session; -x SECONDS says how long (MQTT 5)',
+  '  -D, --property COMMAND NAME VALUE   a property of MQTT 5, such as: publish content-type text/plain',
+  '  --will-topic TOPIC          and --will-payload TEXT, --will-qos 0|1|2, --will-retain',
+  '  --cafile FILE               TLS: whom to trust; --capath FOLDER, or --tls-use-os-certs',
+  '  --cert FILE --key FILE      TLS: who we are',
+  '  --psk KEY --psk-identity ID TLS with a key in hexadecimal digits that both sides know',
+  '  --insecure                  TLS: do not check the name of the server',
+  '  --tls-version V             tlsv1.3, tlsv1.2 or tlsv1.1; also --tls-alpn and --ciphers',
+  '  -d, --debug                 say what goes on',
+  '  --quiet                     no complaints',
+]
