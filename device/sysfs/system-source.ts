@@ -6,7 +6,7 @@
 import { readdir, readFile, statfs } from 'node:fs/promises'
 import os from 'node:os'
 import { join } from 'node:path'
-import type { Source, SourceEvents } from '../../src/devices/ports.ts'
+import type { Source, SourceEvents, ValueDescription } from '../../src/devices/ports.ts'
 import type { Clock } from '../../src/kernel/clock.ts'
 import { reasonOf } from '../../src/kernel/errors.ts'
 import { Rhythm } from './rhythm.ts'
@@ -33,6 +33,16 @@ interface SensorClass {
 }
 
 export class SystemSource implements Source {
+  readonly values: Readonly<Record<string, ValueDescription>> = {
+    temperature_c: { unit: '°C', deviceClass: 'temperature', stateClass: 'measurement' },
+    load_1m: { stateClass: 'measurement' },
+    load_5m: { stateClass: 'measurement' },
+    load_15m: { stateClass: 'measurement' },
+    memory_used_bytes: { unit: 'B', deviceClass: 'data_size', stateClass: 'measurement' },
+    memory_available_bytes: { unit: 'B', deviceClass: 'data_size', stateClass: 'measurement' },
+    disk_free_bytes: { unit: 'B', deviceClass: 'data_size', stateClass: 'measurement' },
+    uptime_s: { unit: 's', deviceClass: 'duration', stateClass: 'measurement' },
+  }
   readonly #disk: string
   readonly #sensors: readonly SensorClass[]
   readonly #rhythm: Rhythm

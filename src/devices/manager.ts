@@ -86,6 +86,11 @@ export class DeviceManager<D extends Device = Device> implements Part {
     return this.#links.flatMap(link => link.states())
   }
 
+  /** Every device with how it is doing, and behind that its parts, in their order. */
+  inventory(): { device: Device; states: readonly DeviceState[] }[] {
+    return this.#links.map(link => ({ device: link.device, states: link.states() }))
+  }
+
   /**
    * Takes up another configuration: devices that are as they were go on, the others are stopped or started; so are the
    * schedules. Devices that the caller added stay. Rejects only when a schedule is wrong.

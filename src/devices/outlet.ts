@@ -140,6 +140,7 @@ export class Outlet {
       lastFault: this.#lastFault,
       counters: { ...this.#counters },
       values: this.#values(),
+      seen: [...this.#seen],
     }
   }
 

@@ -194,6 +194,8 @@ export interface DeviceState {
   readonly counters: DeviceCounters
   /** What its values are, by the names they are published under; under the empty name, a single value. */
   readonly values: Readonly<Record<string, ValueDescription>>
+  /** The names under which values were published; a source may know of more than it ever gives. */
+  readonly seen: readonly string[]
 }
 
 /** Since the device was taken up. */
