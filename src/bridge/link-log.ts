@@ -26,6 +26,7 @@ export class LinkLog {
   readonly #clock: Clock
   readonly #place: string
   readonly #clientId: string
+  #connectedTo: string
   #fruitless = 0
   #lastReason: string | undefined
   #lastReasonAt = 0
@@ -34,10 +35,13 @@ export class LinkLog {
     this.#log = deps.log
     this.#clock = deps.clock
     this.#place = deps.place
+    this.#connectedTo = deps.place
     this.#clientId = deps.clientId
   }
 
-  connected(waiting: number): void {
+  /** `place` is the address that has answered, where there are several. */
+  connected(waiting: number, place?: string): void {
+    this.#connectedTo = place ?? this.#place
     if (this.#fruitless < FRUITLESS_LIMIT) this.#sayConnected(waiting)
   }
 
@@ -66,7 +70,7 @@ export class LinkLog {
 
   #sayConnected(waiting: number): void {
     this.#lastReason = undefined
-    this.#log.info({ upstream: this.#place, waiting }, 'bridge connected')
+    this.#log.info({ upstream: this.#connectedTo, waiting }, 'bridge connected')
   }
 
   #repeating(outage: Outage, fault: Fault, message: string): void {

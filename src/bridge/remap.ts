@@ -1,38 +1,72 @@
 /**
- * From a local topic to the upstream's, by Mosquitto's rules for `topic FILTER out QOS LOCAL REMOTE`
- * (held against Mosquitto 2.0 itself): the first rule with a prefix whose `LOCAL + FILTER` matches loses
- * LOCAL and gains REMOTE; else a rule without prefixes that matches passes the topic as it is. An empty
- * FILTER maps the one topic LOCAL to the one topic REMOTE. A topic that several rules match goes up once
- * (Mosquitto sends it once for each).
+ * From a local topic to the upstream's and back, by Mosquitto's rules for `topic FILTER out|in|both QOS LOCAL REMOTE`
+ * (held against Mosquitto 2.0 itself): the first rule with a prefix whose own side, `LOCAL + FILTER` or
+ * `REMOTE + FILTER`, matches loses that prefix and gains the other; else a rule without prefixes that matches passes
+ * the topic as it is. An empty FILTER maps the one topic LOCAL to the one topic REMOTE. A topic that several rules
+ * match is carried once (Mosquitto sends it once for each).
  */
+import type { QoS } from '../mqtt/packets.ts'
 import { filterMatches, topicNameFault } from '../mqtt/topics.ts'
-import type { BridgeRule, SpoolFilter } from './ports.ts'
+import type { BridgeRule, BridgeSettings, SpoolFilter } from './ports.ts'
 
 export interface Route {
-  /** Topic name for the upstream. */
+  /** Topic name on the other side. */
   readonly topic: string
-  readonly qos: 0 | 1
+  readonly qos: QoS
+  /** RETAIN may go along. */
+  readonly keepsRetain: boolean
 }
 
 /** The topic filters that the spool of these rules subscribes to, each once. A QoS 0 rule is spooled too. */
 export function spoolFilters(rules: readonly BridgeRule[]): SpoolFilter[] {
-  return [...new Set(rules.map(localFilter))].map(filter => ({ filter, qos: 1 }))
+  const filters = new Map<string, 1 | 2>()
+  for (const rule of rules) {
+    const filter = filterOf(rule, 'localPrefix')
+    filters.set(filter, rule.qos === 2 ? 2 : (filters.get(filter) ?? 1))
+  }
+  return [...filters].map(([filter, qos]) => ({ filter, qos }))
 }
 
-/** Where `topic` goes, or undefined when no rule maps it to a valid topic name. */
+/** The topic filters that these rules subscribe to upstream, each once with its highest QoS. */
+export function upstreamFilters(rules: readonly BridgeRule[]): Map<string, QoS> {
+  const filters = new Map<string, QoS>()
+  for (const rule of rules) {
+    const filter = filterOf(rule, 'remotePrefix')
+    filters.set(filter, Math.max(rule.qos, filters.get(filter) ?? 0) as QoS)
+  }
+  return filters
+}
+
+/** Where a local `topic` goes, or undefined when no rule maps it to a valid topic name. */
 export function routeOf(rules: readonly BridgeRule[], topic: string): Route | undefined {
-  const matching = rules.filter(rule => filterMatches(localFilter(rule), topic))
+  return route(rules, topic, 'localPrefix', 'remotePrefix')
+}
+
+/** The local topic of what the upstream sends, or undefined when no rule maps it to a valid topic name. */
+export function localRouteOf(rules: readonly BridgeRule[], topic: string): Route | undefined {
+  return route(rules, topic, 'remotePrefix', 'localPrefix')
+}
+
+/** The rules that carry to the upstream, and those that carry from it. */
+export function rulesOf({ out, in: from = [], both = [] }: BridgeSettings): { out: BridgeRule[]; in: BridgeRule[] } {
+  return { out: [...out, ...both], in: [...from, ...both] }
+}
+
+type Side = 'localPrefix' | 'remotePrefix'
+
+function route(rules: readonly BridgeRule[], topic: string, from: Side, to: Side): Route | undefined {
+  const matching = rules.filter(rule => filterMatches(filterOf(rule, from), topic))
   const rule = matching.find(isRemapping) ?? matching[0]
   if (rule === undefined) return undefined
-  const local = rule.localPrefix ?? ''
-  const rest = topic.startsWith(local) ? topic.slice(local.length) : topic
-  const remote = (rule.remotePrefix ?? '') + rest
-  // How many levels it may have is for the upstream to say.
-  return topicNameFault(remote, Number.POSITIVE_INFINITY) === undefined ? { topic: remote, qos: rule.qos } : undefined
+  const prefix = rule[from] ?? ''
+  const mapped = (rule[to] ?? '') + (topic.startsWith(prefix) ? topic.slice(prefix.length) : topic)
+  // How many levels it may have is for the other side to say.
+  if (topicNameFault(mapped, Number.POSITIVE_INFINITY) !== undefined) return undefined
+  return { topic: mapped, qos: rule.qos, keepsRetain: rule.retain !== 'clear' }
 }
 
-function localFilter(rule: BridgeRule): string {
-  return (rule.localPrefix ?? '') + rule.filter
+function filterOf(rule: BridgeRule, side: Side): string {
+  return (rule[side] ?? '') + rule.filter
 }
 
 function isRemapping(rule: BridgeRule): boolean {

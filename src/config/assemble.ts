@@ -2,10 +2,11 @@
 import { resolve } from 'node:path'
 import type { AccessEntry } from './access.ts'
 import { isPublic } from './addresses.ts'
+import type { BridgeEntry } from './bridges.ts'
 import { type PlacedDevice, placed } from './devices.ts'
 import type { ListenerEntry } from './listeners.ts'
 import type { Root } from './root.ts'
-import type { AccessConfig, Config, DeviceConfig, ListenerConfig, TlsConfig } from './schema.ts'
+import type { AccessConfig, BridgeConfig, Config, DeviceConfig, ListenerConfig, TlsConfig } from './schema.ts'
 
 interface Folders {
   /** Relative paths of the file begin here. */
@@ -22,7 +23,7 @@ export function assemble(root: Root, { base, dataBase }: Folders): Config {
     access: assembleAccess(root.access, base, true),
     listeners: root.listeners.map(entry => assembleListener(entry, root, base)),
     devices: root.devices.map(entry => assembleDevice(placed(entry, root.name), { base, dataDir })),
-    bridges: root.bridges.map(entry => ({ clientId: `larder-${root.name}-${entry.name}`, ...entry })),
+    bridges: root.bridges.map(entry => assembleBridge(entry, root.name, base)),
   }
 }
 
@@ -54,6 +55,17 @@ function assembleTls(entry: TlsConfig, base: string): TlsConfig {
     if (path !== undefined) assembled[file] = resolve(base, path)
   }
   return assembled
+}
+
+function assembleBridge(entry: BridgeEntry, gateway: string, base: string): BridgeConfig {
+  const bridge = { clientId: `larder-${gateway}-${entry.name}`, ...entry }
+  if (bridge.tls === undefined) return bridge
+  const tls = { ...bridge.tls }
+  for (const file of ['ca', 'cert', 'key'] as const) {
+    const path = tls[file]
+    if (path !== undefined) tls[file] = resolve(base, path)
+  }
+  return { ...bridge, tls }
 }
 
 /** Without a word on it, whoever comes from this machine may come in, if there are no passwords. */

@@ -1,11 +1,11 @@
 /** `bridges`: brokers elsewhere, and what is carried to them. */
 import * as v from 'valibot'
-import { address, formatAddress } from './addresses.ts'
+import { checkConnection, connectionEntries, finishConnection, withPreset } from './connections.ts'
 import { shorten } from './fault.ts'
 import type { BridgeConfig, BridgeRule } from './schema.ts'
 import { list, map, type Report } from './structure.ts'
-import { filterFault, prefix, topicFilter } from './topics.ts'
-import { choice, duration, type Schema, text, whole } from './values.ts'
+import { filterFault, prefix } from './topics.ts'
+import { choice, duration, flag, type Schema, text, whole } from './values.ts'
 
 /** `client_id` is filled in once the gateway's name is known. */
 export type BridgeEntry = Omit<BridgeConfig, 'clientId'> & { clientId?: string }
@@ -19,25 +19,33 @@ export function bridgeList(): Schema<BridgeEntry[]> {
 function bridge(): Schema<BridgeEntry> {
   const entries = {
     name: text({ example: 'cloud', max: 100, fault: nameFault }),
-    url: address({ protocols: ['mqtt'], minPort: 1, example: 'mqtt://broker.example.org:1883' }),
+    ...connectionEntries(),
     client_id: v.exactOptional(text({ example: 'larder-kitchen' })),
     username: v.exactOptional(text({ example: 'larder' })),
     password: v.exactOptional(text({ example: '"open sesame"', secret: true })),
     keepalive: v.optional(duration({ min: 1_000, max: 65_535_000, example: '60s', seconds: true }), '60s'),
     max_inflight: v.optional(whole({ min: 1, max: 65_535, example: 20 }), 20),
     retry: v.optional(retry(), {}),
-    out: list(rule(), { example: 'filter: "/Home/#"', min: 1 }),
+    out: v.optional(rules(), []),
+    in: v.exactOptional(rules()),
+    both: v.exactOptional(rules()),
+    notify_upstream: v.exactOptional(flag()),
   }
   const check = (written: Record<string, unknown>, report: Report) => {
+    checkConnection(written, report)
+    const hasRules = (['out', 'in', 'both'] as const).some(way => !isEmptyList(written[way]))
+    if (!hasRules) report('needs at least one entry, such as - filter: "/Home/#"', ['out'])
     // [MQTT-3.1.2-22]
     if ('password' in written && !('username' in written)) {
       report('is required with a password, such as username: larder', ['username'], 'missing')
     }
   }
-  return v.pipe(
-    map(entries, { example: 'name: cloud', check }),
-    v.transform(({ url, ...rest }) => ({ ...rest, url: formatAddress(url) })),
-  )
+  return withPreset(v.pipe(map(entries, { example: 'name: cloud', check }), v.transform(finishConnection)))
+}
+
+/** Something that is no list is another's to complain about. */
+function isEmptyList(written: unknown): boolean {
+  return written === undefined || (Array.isArray(written) && written.length === 0)
 }
 
 function retry() {
@@ -56,21 +64,43 @@ function retry() {
   )
 }
 
+function rules(): Schema<BridgeRule[]> {
+  return list(rule(), { example: 'filter: "/Home/#"' })
+}
+
 function rule(): Schema<BridgeRule> {
   const entries = {
-    filter: topicFilter('"/Home/#"'),
-    qos: v.optional(choice([0, 1]), 1),
+    filter: wholeOrFilter(),
+    qos: v.optional(choice([0, 1, 2]), 1),
+    retain: v.exactOptional(choice(['keep', 'clear'])),
     local_prefix: v.exactOptional(prefix('cellar/')),
     remote_prefix: v.exactOptional(prefix('house/')),
   }
   const check = (written: Record<string, unknown>, report: Report) => {
-    const { filter, local_prefix: local } = written
-    if (typeof filter !== 'string' || typeof local !== 'string' || filterFault(filter) !== undefined) return
-    const fault = filterFault(`${local}${filter}`)
-    if (fault !== undefined)
-      report(`together with local_prefix it is '${shorten(`${local}${filter}`)}', but ${fault}`, ['filter'])
+    const { filter } = written
+    if (typeof filter !== 'string' || (filter !== '' && filterFault(filter) !== undefined)) return
+    for (const key of ['local_prefix', 'remote_prefix'] as const) {
+      const before = written[key] ?? ''
+      if (typeof before !== 'string') continue
+      if (filter === '' && before === '') {
+        report(`is '', which maps one topic to one topic: then local_prefix and remote_prefix are needed`, ['filter'])
+        return
+      }
+      const fault = filterFault(`${before}${filter}`)
+      if (fault !== undefined) {
+        report(`together with ${key} it is '${shorten(`${before}${filter}`)}', but ${fault}`, ['filter'])
+        return
+      }
+    }
   }
   return map(entries, { example: 'filter: "/Home/#"', check })
+}
+
+/** Empty, as Mosquitto's `""`: the one topic that is the local prefix becomes the one that is the remote prefix. */
+function wholeOrFilter(): Schema<string> {
+  const fault = (filter: string) =>
+    filter === '' ? undefined : filterFault(filter)?.replace(/^a topic filter must/, 'must')
+  return text({ example: '"/Home/#"', mayBeEmpty: true, fault })
 }
 
 function nameFault(name: string): string | undefined {

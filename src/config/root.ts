@@ -3,9 +3,18 @@ import * as v from 'valibot'
 import { type AccessEntry, access } from './access.ts'
 import { type BridgeEntry, bridgeList } from './bridges.ts'
 import { type DeviceEntry, deviceList } from './devices.ts'
+import { homeAssistant } from './home-assistant.ts'
 import { LISTENER_EXAMPLE, type ListenerEntry, listenerList } from './listeners.ts'
+import { metrics } from './metrics.ts'
 import { type Checks, scheduleList } from './schedules.ts'
-import type { LimitsConfig, LogConfig, ScheduleConfig, StoreConfig } from './schema.ts'
+import type {
+  HomeAssistantConfig,
+  LimitsConfig,
+  LogConfig,
+  MetricsConfig,
+  ScheduleConfig,
+  StoreConfig,
+} from './schema.ts'
 import { store } from './store.ts'
 import { map } from './structure.ts'
 import { levels } from './topics.ts'
@@ -22,6 +31,8 @@ export interface Root {
   devices: DeviceEntry[]
   schedules: ScheduleConfig[]
   bridges: BridgeEntry[]
+  homeAssistant: HomeAssistantConfig
+  metrics: MetricsConfig
   log: LogConfig
 }
 
@@ -47,9 +58,11 @@ export function rootSchema(checks: Checks): Schema<Root> {
       devices: v.optional(deviceList(), []),
       schedules: v.optional(scheduleList(checks), []),
       bridges: v.optional(bridgeList(), []),
+      home_assistant: v.optional(homeAssistant(), { enabled: false }),
+      metrics: v.optional(metrics(), {}),
       log: v.optional(log(), {}),
     },
-    { example: 'name: Larder' },
+    { example: 'name: Larder', present: ['home_assistant'] },
   )
 }
 

@@ -24,6 +24,8 @@ export interface Config {
   devices: DeviceConfig[]
   schedules: ScheduleConfig[]
   bridges: BridgeConfig[]
+  homeAssistant: HomeAssistantConfig
+  metrics: MetricsConfig
   log: LogConfig
 }
 
@@ -175,6 +177,21 @@ export interface LimitsConfig {
   retainAvailable: boolean
 }
 
+export interface HomeAssistantConfig {
+  enabled: boolean
+  /** Announcements go below it. */
+  prefix: string
+  /** Where Home Assistant says `online` when it has started. */
+  birthTopic: string
+}
+
+export interface MetricsConfig {
+  /** ms between two publications below `$SYS/broker/`; 0 for none. */
+  sysInterval: number
+  /** Where /metrics and /healthz are answered; absent, nowhere. */
+  listen?: { host: string; port: number }
+}
+
 export interface LogConfig {
   level: LogLevel
   format: LogFormat
@@ -283,10 +300,8 @@ export interface PublishConfig {
   retain: boolean
 }
 
-export interface BridgeConfig {
+export interface BridgeConfig extends ConnectionConfig {
   name: string
-  /** `mqtt://host:port`, always with the port. */
-  url: string
   clientId: string
   username?: string
   password?: string
@@ -295,14 +310,49 @@ export interface BridgeConfig {
   maxInflight: number
   /** ms; shortest and longest pause between two attempts to connect. */
   retry: { min: number; max: number }
+  /** What is carried to the upstream, from it, and both ways; together at least one. */
   out: BridgeRule[]
+  in?: BridgeRule[]
+  both?: BridgeRule[]
+  notifyUpstream?: boolean
 }
 
-/** As Mosquitto's `topic FILTER out QOS LOCAL-PREFIX REMOTE-PREFIX`. */
+/** The way to a bridge's upstream. */
+export interface ConnectionConfig {
+  /** The first address: `mqtt://host:port`, or with `mqtts`, `ws`, `wss`; always with the port. */
+  url: string
+  /** All addresses, when there are several. */
+  urls?: string[]
+  roundRobin?: boolean
+  version?: 'auto' | '5' | '3.1.1'
+  tls?: UpstreamTlsConfig
+  /** `http://user:password@host:port`. */
+  proxy?: string
+  /** ms */
+  connectTimeout?: number
+}
+
+/** Of a bridge; files are PEM, paths absolute. */
+export interface UpstreamTlsConfig {
+  ca?: string
+  cert?: string
+  key?: string
+  alpn?: string[]
+  serverName?: string
+  checkName?: boolean
+  minVersion?: 'TLSv1.2' | 'TLSv1.3'
+  pskIdentity?: string
+  /** Hexadecimal. */
+  pskKey?: string
+}
+
+/** As Mosquitto's `topic FILTER out|in|both QOS LOCAL-PREFIX REMOTE-PREFIX`. */
 export interface BridgeRule {
   /** The local filter is `localPrefix + filter`; the remote topic is `remotePrefix` + the topic without `localPrefix`. */
   filter: string
-  qos: 0 | 1
+  qos: 0 | 1 | 2
+  /** Absent, as `keep`. */
+  retain?: 'keep' | 'clear'
   localPrefix?: string
   remotePrefix?: string
 }

@@ -21,6 +21,8 @@ export interface IssueOptions {
   names?: readonly string[]
   /** Expired since yesterday. */
   expired?: boolean
+  /** Valid from tomorrow on. */
+  early?: boolean
   /** Days that it is valid. */
   days?: number
 }
@@ -110,7 +112,8 @@ export class Authority {
     return await this.issue({ subject: '/CN=localhost', names: LOOPBACK_NAMES, ...options })
   }
 
-  async issue({ subject = '/CN=client', names = [], expired = false, days = 90 }: IssueOptions = {}): Promise<Pair> {
+  async issue(options: IssueOptions = {}): Promise<Pair> {
+    const { subject = '/CN=client', names = [], expired = false, early = false, days = 90 } = options
     const path = join(this.folder, `${++this.#count}`)
     const pair = { cert: `${path}.crt`, key: `${path}.key` }
     await openssl(
@@ -118,7 +121,8 @@ export class Authority {
       ...['-subj', subject, '-keyout', pair.key, '-out', `${path}.csr`],
       ...(names.length === 0 ? [] : ['-addext', `subjectAltName=${names.join(',')}`]),
     )
-    const times = expired ? ['-startdate', at(-3 * DAY), '-enddate', at(-DAY)] : ['-days', String(days)]
+    const [start, end] = early ? [DAY, 3 * DAY] : [-3 * DAY, -DAY]
+    const times = early || expired ? ['-startdate', at(start), '-enddate', at(end)] : ['-days', String(days)]
     await this.#ca('-notext', '-in', `${path}.csr`, '-out', pair.cert, ...times)
     return pair
   }

@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { Bridge } from '../../src/bridge/bridge.ts'
 import type { BridgeSettings } from '../../src/bridge/ports.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
+import { MemoryBroker } from '../support/bridge-broker.ts'
 import { MemoryQueue } from '../support/memory-queue.ts'
 import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../support/mosquitto.ts'
 import { needs } from '../support/needs.ts'
@@ -36,7 +37,7 @@ async function startBridge(port: number, settings: Partial<BridgeSettings> = {},
       out: [{ filter: '#', qos: 1, localPrefix: 'home/', remotePrefix: 'up/' }],
       ...settings,
     },
-    broker: { openSpool: async () => queue },
+    broker: new MemoryBroker(queue),
     clock: systemClock,
     log,
     random: Math.random,

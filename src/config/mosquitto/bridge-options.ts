@@ -2,9 +2,9 @@
  * Options of a `connection`. What our bridges know is honoured; the rest is named. A row that our bridges learn to
  * honour changes from `ignored` to `option`, and nothing else does.
  */
-import { createBridge } from './draft.ts'
-import { bridgeOf, ignored, named, type Option, onlyAs, option } from './option.ts'
-import { Section } from './section.ts'
+import { type BridgeDraft, createBridge } from './draft.ts'
+import { bridgeOf, named, type Option, onlyAs, option } from './option.ts'
+import { Section, type Value } from './section.ts'
 import {
   anything,
   atLeast,
@@ -25,7 +25,7 @@ const MAX_UINT16 = 65_535
 const MAX_RESTART = 3_600
 const MAX_RESTART_CAP = 86_400
 
-const TLS = 'bridges do not speak TLS yet'
+const CIPHERS = 'its ciphers cannot be chosen yet'
 
 /** A row that keeps its bridge from being started: in clear text it must not go where TLS is asked for. */
 function obstacle<T>(read: Read<T>, why: string): Option {
@@ -72,7 +72,9 @@ const rows: Readonly<Record<string, Option>> = {
     if (type === 'manual') throw new ConfFault('Manual start_type not supported.')
     return type === 'automatic' ? undefined : `${type} is not honoured: a bridge is connected at the start, and again`
   }),
-  round_robin: onlyAs(flag, false, 'is not honoured: a bridge has one address'),
+  round_robin: option(flag, (isOn, at) => {
+    if (isOn) bridgeOf(at).keys.set('round_robin', true, at.place)
+  }),
   notifications: onlyAs(flag, false, 'is not honoured yet: the state of a bridge is in the log'),
   notifications_local_only: named(flag, 'is not honoured yet: the state of a bridge is in the log'),
   notification_topic: named(text, 'is not honoured yet: the state of a bridge is in the log'),
@@ -82,14 +84,13 @@ const rows: Readonly<Record<string, Option>> = {
   bridge_max_packet_size: onlyAs(atLeast(0), 0, 'is not honoured yet: what the other broker does not take, it refuses'),
   bridge_max_topic_alias: named(
     whole(0, MAX_UINT16, () => 'bridge_max_topic_alias must be > 0 and <= 65535.'),
-    'is not honoured yet: bridges speak MQTT 3.1.1',
+    'is not honoured yet: topics are sent in full',
   ),
   bridge_outgoing_retain: onlyAs(flag, true, 'is not honoured yet: retained messages leave as such'),
-  bridge_protocol_version: onlyAs(
-    oneOf('mqttv311', 'mqttv31', 'mqttv50'),
-    'mqttv311',
-    'is not honoured yet: bridges speak MQTT 3.1.1',
-  ),
+  bridge_protocol_version: option(oneOf('mqttv311', 'mqttv31', 'mqttv50'), (version, at) => {
+    bridgeOf(at).keys.set('version', version === 'mqttv50' ? '5' : '3.1.1', at.place)
+    return version === 'mqttv31' ? 'is taken as mqttv311: bridges speak nothing older' : undefined
+  }),
   bridge_receive_maximum: named(
     whole(1, MAX_UINT16, () => 'bridge_receive_maximum must be greater than 0.'),
     'is not honoured yet: bridges speak MQTT 3.1.1',
@@ -101,22 +102,28 @@ const rows: Readonly<Record<string, Option>> = {
   bridge_tcp_keepalive: named(anything, 'is not honoured yet: keepalive_interval finds a link that is gone'),
   bridge_tcp_user_timeout: named(atLeast(0), 'is not honoured yet: keepalive_interval finds a link that is gone'),
   bridge_reload_type: onlyAs(oneOf('lazy', 'immediate'), 'lazy', 'is not honoured yet'),
-  bridge_alpn: obstacle(text, TLS),
-  bridge_cafile: obstacle(text, TLS),
-  bridge_capath: obstacle(text, TLS),
-  bridge_certfile: obstacle(text, TLS),
-  bridge_keyfile: obstacle(text, TLS),
-  bridge_ciphers: obstacle(text, TLS),
-  'bridge_ciphers_tls1.3': obstacle(text, TLS),
-  bridge_identity: obstacle(text, TLS),
-  bridge_psk: obstacle(text, TLS),
-  bridge_insecure: onlyAs(flag, false, `is not honoured: ${TLS}`),
-  bridge_require_ocsp: onlyAs(flag, false, `is not honoured: ${TLS}`),
-  bridge_tls_version: ignored(`is not honoured: ${TLS}`),
+  bridge_alpn: tls(text, 'alpn', name => [name]),
+  bridge_cafile: tls(text, 'ca', (file, at) => at.path(file)),
+  bridge_capath: obstacle(text, 'bridge_capath is not honoured yet: put the authorities into one file'),
+  bridge_certfile: tls(text, 'cert', (file, at) => at.path(file)),
+  bridge_keyfile: tls(text, 'key', (file, at) => at.path(file)),
+  bridge_ciphers: obstacle(text, CIPHERS),
+  'bridge_ciphers_tls1.3': obstacle(text, CIPHERS),
+  bridge_identity: tls(text, 'psk_identity'),
+  bridge_psk: tls(text, 'psk_key'),
+  bridge_insecure: option(flag, (isOn, at) => {
+    if (isOn) tlsOf(at).set('check_name', false, at.place)
+  }),
+  bridge_require_ocsp: onlyAs(flag, false, 'is not honoured: a certificate that was revoked is not noticed'),
+  bridge_tls_version: option(text, (version, at) => {
+    if (version === 'tlsv1.3') tlsOf(at).set('min_version', 'TLSv1.3', at.place)
+    else if (version !== 'tlsv1.2') return 'is taken as tlsv1.2: bridges speak nothing older'
+    return undefined
+  }),
   bridge_tls_use_os_certs: option(flag, (isOn, at) => {
     if (!isOn) return
-    bridgeOf(at).obstacle ??= TLS
-    return `is not honoured: ${TLS}`
+    tlsOf(at)
+    return "takes the authorities that Node brings, not the system's"
   }),
 }
 
@@ -128,6 +135,7 @@ export const BRIDGE_OPTIONS: Readonly<Record<string, Option>> = {
     cursor.bridge = bridge
     const plain = name.replace(/[^A-Za-z0-9_-]/g, '-')
     bridge.keys.set('name', plain, place)
+    bridge.keys.setDefault('version', '3.1.1')
     return plain === name ? undefined : `${name} is called ${plain} here`
   }),
   ...Object.fromEntries(Object.entries(rows).map(([name, row]) => [name, ofBridge(row)])),
@@ -136,17 +144,42 @@ export const BRIDGE_OPTIONS: Readonly<Record<string, Option>> = {
 type Take = Parameters<typeof option<string>>[1]
 type At = Parameters<Take>[1]
 
-function setAddress(rest: string, at: At): string | undefined {
+function setAddress(rest: string, at: At): void {
   const bridge = bridgeOf(at)
   if (bridge.hasAddress) throw new ConfFault('Invalid bridge configuration.')
   bridge.hasAddress = true
-  const [first, ...others] = words(rest)
-  if (first === undefined) throw empty('address')
-  const [, host = first, port = '1883'] = /^(.*):([^:]*)$/.exec(first) ?? []
-  if (!(Number(port) >= 1 && Number(port) <= MAX_UINT16)) throw new ConfFault(`Invalid port value (${port}).`)
-  const plain = host.replace(/^\[(.*)\]$/, '$1')
-  bridge.keys.set('url', `mqtt://${plain.includes(':') ? `[${plain}]` : plain}:${Number(port)}`, at.place)
-  return others.length === 0 ? undefined : `is honoured for ${first} only: a bridge has one address`
+  const all = words(rest)
+  if (all.length === 0) throw empty('address')
+  for (const each of all) {
+    const [, host = each, port = '1883'] = /^(.*):([^:]*)$/.exec(each) ?? []
+    if (!(Number(port) >= 1 && Number(port) <= MAX_UINT16)) throw new ConfFault(`Invalid port value (${port}).`)
+    const plain = host.replace(/^\[(.*)\]$/, '$1')
+    bridge.addresses.push(`${plain.includes(':') ? `[${plain}]` : plain}:${Number(port)}`)
+  }
+  setUrls(bridge, at)
+}
+
+/** The scheme of an address follows from options that may come before or after it. */
+function setUrls({ addresses, keys, tls }: BridgeDraft, at: At): void {
+  const urls = addresses.map(address => `${tls === undefined ? 'mqtt' : 'mqtts'}://${address}`)
+  const key = urls.length > 1 ? 'urls' : 'url'
+  if (urls[0] !== undefined) keys.set(key, urls.length > 1 ? urls : urls[0], keys.placeAt(key) ?? at.place)
+}
+
+/** The bridge's `tls`; from now on it is spoken. */
+function tlsOf(at: At): Section {
+  const bridge = bridgeOf(at)
+  if (bridge.tls === undefined) {
+    bridge.tls = new Section()
+    bridge.keys.set('tls', bridge.tls, at.place)
+    setUrls(bridge, at)
+  }
+  return bridge.tls
+}
+
+/** A row that is a key of `tls`. */
+function tls<T>(read: Read<T>, name: string, shape: (value: T, at: At) => Value = value => value as Value): Option {
+  return option(read, (value, at) => void tlsOf(at).set(name, shape(value, at), at.place))
 }
 
 function setClientId(clientId: string, at: At): void {

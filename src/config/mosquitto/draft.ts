@@ -77,6 +77,10 @@ export interface BridgeDraft {
   readonly keys: Section
   /** Of its topics those that are carried. */
   readonly rules: Section[]
+  /** `host:port` of each, as a URL has them. */
+  readonly addresses: string[]
+  /** There with the first option that asks for TLS. */
+  tls?: Section
   hasTopics: boolean
   hasAddress: boolean
   /** Why it is not started, the first reason that was met. */
@@ -95,6 +99,7 @@ export interface Cursor {
 export class Draft {
   readonly store = new Section()
   readonly limits = new Section()
+  readonly metrics = new Section()
   readonly access = new Section()
   readonly root = new Section()
   readonly listeners: ListenerDraft[] = []
@@ -121,7 +126,7 @@ export class Draft {
 }
 
 export function createBridge(name: string, place: Place): BridgeDraft {
-  return { name, place, keys: new Section(), rules: [], hasTopics: false, hasAddress: false }
+  return { name, place, keys: new Section(), rules: [], addresses: [], hasTopics: false, hasAddress: false }
 }
 
 export function createListener(place: Place | undefined, port: number): ListenerDraft {

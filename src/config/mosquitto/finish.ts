@@ -55,6 +55,7 @@ export function finish(draft: Draft, { machine, ports, cwd }: FinishOptions): Fi
   if (!draft.store.isEmpty) root.set('store', draft.store)
   finishLimits(draft)
   root.set('limits', draft.limits)
+  if (!draft.metrics.isEmpty) root.set('metrics', draft.metrics)
   const bridges = draft.bridges.flatMap(bridge => finishBridge(bridge, machine, notices, faults))
   if (bridges.length > 0) root.set('bridges', bridges)
   const log = new Section()

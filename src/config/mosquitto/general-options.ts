@@ -104,7 +104,12 @@ export const LIMIT_OPTIONS: Readonly<Record<string, Option>> = {
   packet_max_connect: ignored('is not honoured: before it is let in, a client may send 256 KiB'),
   packet_max_sub: ignored('is not honoured: max_packet_size limits all packets'),
   packet_max_simple: ignored('is not honoured: max_packet_size limits all packets'),
-  sys_interval: named(whole(0, MAX_UINT16), 'is not honoured: what is below $SYS is published when it changes'),
+  sys_interval: key(
+    whole(0, MAX_UINT16),
+    ({ draft }) => draft.metrics,
+    'sys_interval',
+    seconds => `${seconds}s`,
+  ),
 }
 
 export const PERSISTENCE_OPTIONS: Readonly<Record<string, Option>> = {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { Bridge } from '../../../src/bridge/bridge.ts'
 import { systemClock } from '../../../src/kernel/clock.ts'
+import { MemoryBroker } from '../../support/bridge-broker.ts'
 import { MemoryQueue } from '../../support/memory-queue.ts'
 import { recordLog } from '../../support/record-log.ts'
 import { until } from '../../support/wait.ts'
@@ -174,7 +175,11 @@ describe('a bridge', () => {
     const { queue, messages } = await startBridge(upstream.url)
     queue.push({ topic: 't' })
     await until(() => queue.count === 0, { what: 'an empty queue' })
-    expect(messages()).toEqual(['bridge cannot connect', 'bridge connected'])
+    expect(messages()).toEqual([
+      'bridge cannot connect',
+      'bridge connected',
+      'bridge passes over a message from the upstream',
+    ])
     expect(queue.removed).toHaveLength(1)
   })
 
@@ -184,12 +189,12 @@ describe('a bridge', () => {
     const { log } = recordLog()
     const bridge = new Bridge({
       settings: { name: 'b', url: upstream.url, clientId: 'b', keepalive: 0, maxInflight: 1, retry: RETRY, out: [] },
-      broker: {
+      broker: Object.assign(new MemoryBroker(new MemoryQueue()), {
         openSpool: async () => {
           controller.abort(new Error('not any more'))
           return new MemoryQueue()
         },
-      },
+      }),
       clock: systemClock,
       log,
       random: Math.random,

@@ -71,7 +71,7 @@ describe('a bridge whose upstream is away', () => {
     })
     const { queue, lines, messages } = await startBridge(upstream.url)
     queue.push({ topic: 'home/photo', payload: Buffer.alloc(5_000) })
-    await upstream.connection(6)
+    await upstream.connection(3)
     expect(messages()).toEqual([
       'bridge connected',
       'bridge disconnected',

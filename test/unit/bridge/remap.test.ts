@@ -36,8 +36,8 @@ describe('remapping', () => {
 
   test('the rule that maps decides the QoS', () => {
     const rules = [rule('#', 1), rule('fast/#', 0, '', 'up/')]
-    expect(routeOf(rules, 'fast/t')).toEqual({ topic: 'up/fast/t', qos: 0 })
-    expect(routeOf(rules, 'slow/t')).toEqual({ topic: 'slow/t', qos: 1 })
+    expect(routeOf(rules, 'fast/t')).toEqual({ topic: 'up/fast/t', qos: 0, keepsRetain: true })
+    expect(routeOf(rules, 'slow/t')).toEqual({ topic: 'slow/t', qos: 1, keepsRetain: true })
   })
 
   test('the spool subscribes to each local filter once, always with QoS 1', () => {

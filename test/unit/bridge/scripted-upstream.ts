@@ -34,8 +34,9 @@ export class Connection {
     return this.publishes.map(packet => packet.topic + (packet.dup ? '*' : ''))
   }
 
-  send(packet: Packet): void {
-    if (!this.socket.destroyed) this.socket.write(generate(packet))
+  /** `version` decides what an acknowledgement has besides its packet identifier. */
+  send(packet: Packet, version: 4 | 5 = 4): void {
+    if (!this.socket.destroyed) this.socket.write(generate(packet, { protocolVersion: version }))
   }
 
   accept(returnCode = 0): void {
@@ -74,6 +75,11 @@ export class ScriptedUpstream {
     return `mqtt://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** `host:port`. */
+  get place(): string {
+    return this.url.replace('mqtt://', '')
+  }
+
   get publishes(): IPublishPacket[] {
     return this.connections.flatMap(connection => connection.publishes)
   }
@@ -86,8 +92,9 @@ export class ScriptedUpstream {
     })
   }
 
-  async listen(): Promise<void> {
-    this.#server.listen(0, '127.0.0.1')
+  /** On any free port, or on this one. */
+  async listen(port = 0): Promise<void> {
+    this.#server.listen(port, '127.0.0.1')
     await once(this.#server, 'listening')
   }
 
@@ -106,10 +113,10 @@ export function answerWell(packet: Packet, connection: Connection): void {
 }
 
 /** An upstream that listens; it goes with the test. */
-export async function startUpstream(answer?: ScriptedUpstream['answer']): Promise<ScriptedUpstream> {
+export async function startUpstream(answer?: ScriptedUpstream['answer'], port?: number): Promise<ScriptedUpstream> {
   const upstream = new ScriptedUpstream()
   if (answer !== undefined) upstream.answer = answer
-  await upstream.listen()
+  await upstream.listen(port)
   onTestFinished(() => upstream.close())
   return upstream
 }

@@ -1,7 +1,9 @@
 import { onTestFinished } from 'vitest'
 import { Bridge } from '../../../src/bridge/bridge.ts'
-import type { BridgeSettings, SpoolFilter } from '../../../src/bridge/ports.ts'
+import type { ConnectionSettings } from '../../../src/bridge/connection.ts'
+import type { BridgeSettings } from '../../../src/bridge/ports.ts'
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts'
+import { MemoryBroker } from '../../support/bridge-broker.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { MemoryQueue } from '../../support/memory-queue.ts'
 import { recordLog } from '../../support/record-log.ts'
@@ -10,9 +12,13 @@ import { recordLog } from '../../support/record-log.ts'
 export const RETRY = { min: 5, max: 20 }
 
 /** A bridge under test, on a queue in memory; it stops with the test. */
-export async function startBridge(url: string, settings: Partial<BridgeSettings> = {}, clock: Clock = systemClock) {
+export async function startBridge(
+  url: string,
+  settings: Partial<BridgeSettings & ConnectionSettings> = {},
+  clock: Clock = systemClock,
+) {
   const queue = new MemoryQueue()
-  const spools: [string, readonly SpoolFilter[]][] = []
+  const broker = new MemoryBroker(queue)
   const { log, lines } = recordLog()
   const bridge = new Bridge({
     settings: {
@@ -25,12 +31,7 @@ export async function startBridge(url: string, settings: Partial<BridgeSettings>
       out: [{ filter: '#', qos: 1 }],
       ...settings,
     },
-    broker: {
-      openSpool: async (clientId, filters) => {
-        spools.push([clientId, filters])
-        return queue
-      },
-    },
+    broker,
     clock,
     log,
     random: Math.random,
@@ -47,5 +48,5 @@ export async function startBridge(url: string, settings: Partial<BridgeSettings>
     await done
   })
   const messages = () => lines.map(line => line.message)
-  return { bridge, queue, spools, lines, messages, stop }
+  return { bridge, broker, queue, spools: broker.spools, lines, messages, stop }
 }

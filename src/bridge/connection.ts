@@ -1,0 +1,77 @@
+/**
+ * What the owner says about the way to an upstream, and what an address of one is. The shape is the configuration's;
+ * all but `url` may be left out.
+ */
+
+export interface ConnectionSettings {
+  /** The first address: `mqtt://host:port`, or with `mqtts`, `ws`, `wss`; the latter two may have a path. */
+  readonly url: string
+  /** All addresses, the first included, in the order in which they are tried. */
+  readonly urls?: readonly string[] | undefined
+  /** Each connection begins with the address after the one that the last connection had. */
+  readonly roundRobin?: boolean | undefined
+  /** `auto`: MQTT 5, and 3.1.1 when that is refused. Absent, 3.1.1. */
+  readonly version?: 'auto' | '5' | '3.1.1' | undefined
+  /** Of `mqtts` and `wss`. */
+  readonly tls?: UpstreamTls | undefined
+  /** `http://user:password@host:port` of a proxy that knows CONNECT. */
+  readonly proxy?: string | undefined
+  /** ms for the name, TCP, proxy and TLS of one address, and as long again for its CONNACK. */
+  readonly connectTimeout?: number | undefined
+}
+
+/** Files are PEM, paths absolute. They are read for each connection, so what was renewed counts from the next one on. */
+export interface UpstreamTls {
+  /** Of those who sign the upstream's certificate; absent, the authorities that Node brings. */
+  readonly ca?: string | undefined
+  /** The bridge's own certificate with its chain, and the key to it. */
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  readonly alpn?: readonly string[] | undefined
+  /** The name in the upstream's certificate, and what is asked for by SNI; absent, the address's. */
+  readonly serverName?: string | undefined
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+  /** False: the certificate must be signed by a known authority, but may be for another name. */
+  readonly checkName?: boolean | undefined
+  readonly pskIdentity?: string | undefined
+  /** Hexadecimal. */
+  readonly pskKey?: string | undefined
+}
+
+/** What a connection leaves for the next one. */
+export interface LinkMemory {
+  /** Set when the upstream takes nothing newer. */
+  version?: 4
+  /** Index of the address that the last connection had. */
+  address?: number
+}
+
+export interface UpstreamAddress {
+  readonly protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss'
+  /** A name or an address, an IPv6 address without its brackets. */
+  readonly host: string
+  readonly port: number
+  /** Of a WebSocket; begins with `/`. */
+  readonly path: string
+  /** `host:port` as a person writes it. */
+  readonly place: string
+}
+
+const DEFAULT_PORTS = { mqtt: 1883, mqtts: 8883, ws: 80, wss: 443 } as const
+
+export function addressOf(url: string): UpstreamAddress {
+  // `URL` drops the port that HTTP has for a scheme, and knows `ws` and `wss`.
+  const { protocol: scheme, hostname, port, pathname } = new URL(url)
+  const protocol = scheme.slice(0, -1) as UpstreamAddress['protocol']
+  const number = port === '' ? DEFAULT_PORTS[protocol] : Number(port)
+  const host = hostname.replace(/^\[(.*)\]$/, '$1')
+  return { protocol, host, port: number, path: pathname || '/', place: `${hostname}:${number}` }
+}
+
+/** The addresses of a bridge in the order in which the next connection tries them. */
+export function addressesOf(settings: ConnectionSettings, memory: LinkMemory): UpstreamAddress[] {
+  const all = (settings.urls ?? [settings.url]).map(addressOf)
+  if (settings.roundRobin !== true || memory.address === undefined) return all
+  const first = (memory.address + 1) % all.length
+  return [...all.slice(first), ...all.slice(0, first)]
+}

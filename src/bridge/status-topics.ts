@@ -1,0 +1,57 @@
+/**
+ * Where a bridge tells how it is doing: Mosquitto's topic, `1` or `0`, here and if wished upstream, where a will keeps it
+ * true; and all there is to say, as JSON, below `$SYS/broker/bridges/`. All of it is retained.
+ */
+import type { IClientOptions, MqttClient } from 'mqtt'
+import { reasonOf } from '../kernel/errors.ts'
+import type { Log } from '../kernel/log.ts'
+import type { BridgeBroker, BridgeSettings, BridgeState } from './ports.ts'
+
+const OPTIONS = { qos: 1, retain: true } as const
+
+export class StatusTopics {
+  readonly #broker: BridgeBroker
+  readonly #settings: BridgeSettings
+  readonly #log: Log
+  readonly #topic: string
+  #last = new Map<string, string>()
+
+  constructor(deps: { broker: BridgeBroker; settings: BridgeSettings; log: Log }) {
+    this.#broker = deps.broker
+    this.#settings = deps.settings
+    this.#log = deps.log
+    this.#topic = `$SYS/broker/connection/${deps.settings.clientId.replace(/[+#]/g, '-')}/state`
+  }
+
+  /** The will that an upstream is given. */
+  options(): Partial<IClientOptions> {
+    if (this.#settings.notifyUpstream !== true) return {}
+    return { will: { topic: this.#topic, payload: Buffer.from('0'), ...OPTIONS } }
+  }
+
+  sayHello(client: MqttClient): void {
+    if (this.#settings.notifyUpstream === true) client.publish(this.#topic, '1', OPTIONS, ignore)
+  }
+
+  /** A DISCONNECT follows, and takes the will away [MQTT-3.1.2-10]. */
+  sayGoodbye(client: MqttClient | undefined): void {
+    if (this.#settings.notifyUpstream === true) client?.publish(this.#topic, '0', OPTIONS, ignore)
+  }
+
+  /** Tells this gateway. What has not changed is not told again. */
+  tell(state: BridgeState): void {
+    this.#tell(this.#topic, state.connected ? '1' : '0')
+    this.#tell(`$SYS/broker/bridges/${this.#settings.name}`, JSON.stringify(state))
+  }
+
+  #tell(topic: string, payload: string): void {
+    if (this.#last.get(topic) === payload) return
+    this.#last.set(topic, payload)
+    this.#broker.publish(topic, Buffer.from(payload), { qos: 0, retain: true }).catch(error => {
+      this.#log.warn({ topic, reason: reasonOf(error) }, 'the state of a bridge could not be told')
+    })
+  }
+}
+
+/** When the connection is lost first, the will says it. */
+function ignore(): void {}

@@ -1,0 +1,98 @@
+/** The tables and examples of docs/bridges.md and what the configuration takes. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { connectionEntries } from '../../../src/config/connections.ts'
+import { PRESET_NAMES } from '../../../src/config/presets.ts'
+import { configOf, faultsOf, load } from './loading.ts'
+
+const DOC = readFileSync(new URL('../../../docs/bridges.md', import.meta.url), 'utf8')
+
+/** First cells of the rows of the first table under a heading. */
+function keys(heading: string): string[] {
+  const section = DOC.split(/^##+ /m).find(text => text.startsWith(`${heading}\n`)) ?? ''
+  return [...section.matchAll(/^\| `([\w-]+)` \|/gm)].map(match => match[1] as string)
+}
+
+const bridge = (entry: string): string => `bridges: [{ name: b, out: [{ filter: "#" }], ${entry} }]`
+
+describe('the tables', () => {
+  test('of the connection have the keys that are known', () => {
+    expect(keys('Connection').sort()).toEqual(Object.keys(connectionEntries()).sort())
+  })
+
+  test('of TLS have the keys that are known', () => {
+    const [fault] = faultsOf(bridge('url: "mqtts://x", tls: { qqqqqqqq: 1 }'))
+    const known = /known here: (.*)$/.exec(fault ?? '')?.[1]?.split(', ') ?? []
+    expect(known.length).toBeGreaterThan(5)
+    expect(keys('TLS').sort()).toEqual(known.sort())
+  })
+
+  test('of presets say what each fills in', () => {
+    const rows = [...DOC.matchAll(/^\| `([\w-]+)` \| `([\w.]+)` \| `(\d+)s` \| (\d+) \|/gm)]
+    expect(rows.map(row => row[1])).toEqual(PRESET_NAMES)
+    for (const [, preset, version, keepalive, maxInflight] of rows) {
+      expect(configOf(bridge(`url: "mqtts://x", preset: ${preset}`)).bridges[0]).toMatchObject({
+        version,
+        keepalive: Number(keepalive) * 1_000,
+        maxInflight: Number(maxInflight),
+      })
+    }
+  })
+})
+
+describe('the examples', () => {
+  const examples = [...DOC.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(match => match[1] as string)
+
+  test('are one for each preset', () => {
+    const presets = examples.flatMap(each => /preset: ([\w-]+)/.exec(each)?.[1] ?? [])
+    expect(presets.sort()).toEqual([...PRESET_NAMES].sort())
+  })
+
+  test.each(examples)('can be used: %s', text => {
+    expect(load({ text, env: { CLOUD_PASSWORD: 'open sesame' } })).toHaveProperty('config')
+  })
+})
+
+describe('a preset', () => {
+  const [written] = configOf(
+    bridge('url: "mqtts://x:443", preset: aws-iot-core, keepalive: 5m, tls: { ca: /ca.pem }'),
+  ).bridges
+
+  test('gives way to what is written, key by key, also in tls', () => {
+    expect(written).toMatchObject({
+      keepalive: 300_000,
+      maxInflight: 100,
+      tls: { ca: '/ca.pem', alpn: ['x-amzn-mqtt-ca'] },
+    })
+  })
+
+  test('of AWS offers ALPN on port 443 only', () => {
+    expect(configOf(bridge('url: "mqtts://x:8883", preset: aws-iot-core')).bridges[0]?.tls).toBeUndefined()
+    expect(configOf(bridge('urls: ["mqtts://x:443"], preset: aws-iot-core')).bridges[0]?.tls?.alpn).toEqual([
+      'x-amzn-mqtt-ca',
+    ])
+  })
+
+  test('that is not known is a fault', () => {
+    expect(faultsOf(bridge('url: "mqtts://x", preset: aws'))[0]).toContain('must be hivemq-cloud, emqx-cloud,')
+  })
+})
+
+describe('faults of a connection', () => {
+  test.each([
+    ['url: "mqtt://a", urls: ["mqtt://b"]', 'has the first address already: leave out url'],
+    ['url: "mqtt://a", tls: { ca: x }', 'is only for mqtts:// and wss://, and this is mqtt://'],
+    ['url: "mqtt://a", round_robin: true', 'needs urls with several addresses'],
+    ['url: "mqtts://a", tls: { cert: x }', 'cert and key belong together'],
+    ['url: "mqtts://a", tls: { psk_key: "00" }', 'psk_identity and psk_key belong together'],
+    ['url: "mqtts://a", tls: { psk_identity: a, psk_key: "0" }', 'must be an even number of hexadecimal digits'],
+    ['url: "mqtts://a", tls: { psk_identity: a, psk_key: "00", min_version: TLSv1.3 }', 'cannot be TLSv1.3'],
+    ['url: "mqtt://a", proxy: "socks://b"', 'must be the address of a proxy'],
+    ['url: "mqtt://a", proxy: "http://u:secret@b/path"', 'must be the address of a proxy'],
+  ])('%s', (entry, fault) => {
+    const faults = faultsOf(bridge(entry))
+    expect(faults).toHaveLength(1)
+    expect(faults[0]).toContain(fault)
+    expect(faults[0]).not.toContain('secret')
+  })
+})
