@@ -56,6 +56,8 @@ export class Doors {
   /** By what they are made of: listeners that say the same share one. */
   #accesses = new Map<string, AccessControl>()
   #doors = new Map<string, Door>()
+  /** Those that a reload could not open. */
+  readonly #unopened = new Set<string>()
   /** Listeners that were replaced: nobody new comes in by them, who is there stays. */
   #retired: Listener[] = []
   /** The warning that was given last, by the serial number of the certificate. */
@@ -80,6 +82,12 @@ export class Doors {
   /** Where they are, as URLs with the real ports. */
   addresses(): string[] {
     return Array.from(this.#doors.values(), ({ listener }) => listener.address())
+  }
+
+  /** The listeners that should be open and are not, by their addresses. */
+  closed(): string[] {
+    const shut = [...this.#doors].filter(([, { listener }]) => !listener.isOpen).map(([key]) => key)
+    return [...new Set([...shut, ...this.#unopened])]
   }
 
   /** Reads the files of the access rules. Rejects with a LarderError when one cannot be used. */
@@ -170,6 +178,7 @@ export class Doors {
     const known = new Set(this.#accesses.values())
     for (const [access, { commit }] of rights) if (!known.has(access)) commit()
     const opened = await this.#openFresh(prepared, accesses, signal)
+    this.#unopened.clear()
     // Nothing can fail from here on but a listener at an address that one of ours has to leave first.
     const changed = new Map(rights.map(([access, { commit }]) => [access, known.has(access) ? commit() : NOBODY]))
     this.#accesses = accesses
@@ -224,6 +233,7 @@ export class Doors {
       await door.listener.start(signal)
     } catch (error) {
       this.#log.error({ listener: key, reason: reasonOf(error) }, 'a listener cannot be opened')
+      this.#unopened.add(key)
       await door.listener.stop()
       return
     }

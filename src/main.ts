@@ -7,7 +7,7 @@ import { openSource } from '../device/open-source.ts'
 import { PortClaims } from '../device/serial/claims.ts'
 import { ReadGate } from '../device/sysfs/read-gate.ts'
 import type { EnhancedAuthentication } from './access/ports.ts'
-import { SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
+import { type BridgeStatus, SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
 import type { Hooks } from './broker/aedes.ts'
 import { LocalEmitter } from './broker/emitter.ts'
 import { Hub } from './broker/hub.ts'
@@ -15,10 +15,14 @@ import { LocalAccess } from './broker/local.ts'
 import { RedisCluster, redisLimits } from './cluster/cluster.ts'
 import { ContractPersistence } from './cluster/persistence.ts'
 import type { BridgeConfig, Config, DeviceConfig } from './config/schema.ts'
+import type { GatewayHealth } from './devices/home-assistant/announcement.ts'
+import type { Role } from './devices/home-assistant/component.ts'
+import { HomeAssistant } from './devices/home-assistant/publisher.ts'
 import { DeviceManager } from './devices/manager.ts'
 import type { Device, DeviceState, GpioDriver, Source } from './devices/ports.ts'
 import { Schedules } from './devices/schedules.ts'
 import { Doors } from './doors.ts'
+import { gather } from './figures.ts'
 import { type Clock, type ClockSync, systemClock } from './kernel/clock.ts'
 import { SystemClockSync } from './kernel/clock-sync.ts'
 import { reasonOf } from './kernel/errors.ts'
@@ -27,6 +31,7 @@ import { createLog, type Log } from './kernel/log.ts'
 import { Roster } from './kernel/roster.ts'
 import { Gate } from './listen/gate.ts'
 import type { Properties } from './mqtt/properties.ts'
+import { Observatory } from './observe/observatory.ts'
 import { lossSentence } from './store/durability.ts'
 import { LevelPersistence } from './store/persistence.ts'
 import type { QueueLimits } from './store/quota.ts'
@@ -37,6 +42,8 @@ export { verifyStore } from './store/verify.ts'
 /** What a gateway can be given instead of what it would make itself. */
 export interface GatewayDependencies {
   log?: Log
+  /** Of the program, to be told with its figures. */
+  version?: string
   clock?: Clock
   /** Whether that clock's wall time can be believed. */
   clockSync?: ClockSync
@@ -63,6 +70,11 @@ export interface AddedDevice extends Partial<Omit<Device, 'name' | 'room'>> {
   room: string
 }
 
+type BridgePart = Part & { readonly status: BridgeStatus }
+
+/** Settings that count from the next start only. */
+const FIXED = ['name', 'dataDir', 'store', 'metrics', 'log'] as const
+
 /** In the morning, when somebody may read it. */
 const CERTIFICATE_CHECK = { name: 'certificates', cron: '0 8 * * *', poll: 'certificates' }
 
@@ -77,10 +89,12 @@ export class Gateway {
   readonly #persistence: LevelPersistence | ContractPersistence
   readonly #local: LocalAccess
   readonly #devices: DeviceManager<DeviceConfig>
+  readonly #homeAssistant: HomeAssistant
   readonly #doors: Doors
   /** Looks at the certificates once a day. */
   readonly #daily: Schedules
-  readonly #bridges: Roster<BridgeConfig, Part>
+  readonly #bridges: Roster<BridgeConfig, BridgePart>
+  readonly #observatory: Observatory
   readonly #lifecycle: Lifecycle
 
   constructor(config: Config, deps: GatewayDependencies = {}) {
@@ -109,6 +123,7 @@ export class Gateway {
     this.#local = new LocalAccess({ hub: this.hub })
     // The object that a reload changes.
     const gate = new Gate({ limits: live, clock, log })
+    const started = { wall: clock.wall(), monotonic: clock.monotonic() }
     this.#doors = new Doors({ hub: this.hub, clock, log, gate })
     this.#daily = new Schedules({
       schedules: listeners.some(({ tls }) => tls !== undefined) ? [CERTIFICATE_CHECK] : [],
@@ -116,7 +131,7 @@ export class Gateway {
       run: async () => this.#doors.tellExpiry(),
       onSkipped: () => {},
     })
-    this.#bridges = new Roster<BridgeConfig, Part>({
+    this.#bridges = new Roster<BridgeConfig, BridgePart>({
       make: settings => this.#bridge(settings),
       onFault: (bridge, error) => log.error({ bridge, reason: reasonOf(error) }, 'a bridge did not do as it should'),
     })
@@ -140,6 +155,35 @@ export class Gateway {
       clock,
       sync,
       random: Math.random,
+    })
+    this.#homeAssistant = new HomeAssistant({
+      settings: config.homeAssistant,
+      gateway: { name: config.name, version: deps.version },
+      devices: () => this.#devices.inventory(),
+      roleOf,
+      health: () => this.#health(),
+      broker: this.#local,
+      clock,
+      log,
+      random: Math.random,
+    })
+    this.#observatory = new Observatory({
+      settings: config.metrics,
+      clock,
+      log,
+      gather: () =>
+        gather({
+          version: deps.version ?? 'embedded',
+          startedAt: started.wall,
+          uptime: clock.monotonic() - started.monotonic,
+          hub: this.hub,
+          persistence: this.#persistence,
+          gate,
+          bridges: this.#bridges.parts,
+          devices: this.#devices.states(),
+          closed: this.#doors.closed(),
+        }),
+      publish: (topic, payload) => this.hub.publish({ topic, payload, retain: true }),
     })
     this.#lifecycle = new Lifecycle({
       onStopFault: (part, error) => log.error({ part, reason: reasonOf(error) }, 'a part did not stop as it should'),
@@ -182,6 +226,11 @@ export class Gateway {
     return this.#devices.states()
   }
 
+  /** How the gateway is doing, as lines for a person or one line of JSON. Only while it runs. */
+  status(form: 'text' | 'json' = 'text'): string[] {
+    return this.#observatory.status(form)
+  }
+
   /** Adds a device with a source of the caller's own; its readings go to `/Home/<room>/<name>` unless `topic` says otherwise. */
   addSource(device: AddedDevice, source: Source): Promise<void> {
     const { name, room } = device
@@ -213,6 +262,7 @@ export class Gateway {
         stop: () => this.#bridges.stop(),
       }),
       this.#devices,
+      this.#homeAssistant,
       part('doors', {
         start: async signal => {
           await this.#doors.open(listeners, signal)
@@ -224,6 +274,7 @@ export class Gateway {
           this.#doors.stopAccepting()
         },
       }),
+      this.#observatory,
     ]
   }
 
@@ -242,8 +293,8 @@ export class Gateway {
     await this.#bridges.apply(byName(config.bridges), signal)
     await this.#local.discardSpoolsExcept(spoolsOf(config.bridges))
     await this.#devices.apply(config.devices, config.schedules, signal)
-    const isFixed = (key: 'name' | 'dataDir' | 'store' | 'log') => !isDeepStrictEqual(before[key], config[key])
-    return (['name', 'dataDir', 'store', 'log'] as const).filter(isFixed)
+    this.#homeAssistant.apply(config.homeAssistant)
+    return FIXED.filter(key => !isDeepStrictEqual(before[key], config[key]))
   }
 
   #levelStore(sync: ClockSync): LevelPersistence {
@@ -286,8 +337,18 @@ export class Gateway {
     tell('state', opening.state)
   }
 
+  #health(): GatewayHealth {
+    const store = this.#persistence instanceof ContractPersistence ? 'redis' : this.#persistence.opening.state
+    const bridges = this.#bridges.parts.map(({ name, status: { connected, waiting } }) => ({
+      name: name.replace(/^bridge /, ''),
+      connected,
+      waiting,
+    }))
+    return { store, bridges }
+  }
+
   /** MQTT.js is large: it is loaded only when there is a bridge. */
-  async #bridge(settings: BridgeConfig): Promise<Part> {
+  async #bridge(settings: BridgeConfig): Promise<BridgePart> {
     const { Bridge } = await import('./bridge/bridge.ts')
     return new Bridge({ settings, broker: this.#local, clock: this.#clock, log: this.#log, random: Math.random })
   }
@@ -321,4 +382,13 @@ function part(
   { start, stop }: { start?: (signal: AbortSignal) => Promise<void>; stop?: () => Promise<void> },
 ): Part {
   return { name, start: async signal => start?.(signal), stop: async () => stop?.() }
+}
+
+/** What a device is for, as Home Assistant has it. */
+function roleOf(device: Device): Role {
+  const config = device as DeviceConfig
+  if (config.kind !== 'gpio') return 'sensor'
+  const { direction, edge, pulse } = config.settings
+  if (direction === 'out') return pulse === undefined ? 'output' : 'pulse'
+  return direction === 'in' ? (edge === 'both' ? 'input' : 'press') : 'sensor'
 }

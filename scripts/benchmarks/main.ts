@@ -1,4 +1,5 @@
 /** `scripts/bench`: chooses what is measured. */
+import { bridgeCommand } from './bridge-command.ts'
 import { devicesCommand } from './devices-command.ts'
 import { storeCommand } from './store-command.ts'
 import { throughputCommand } from './throughput-command.ts'
@@ -8,5 +9,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 const [first, ...rest] = process.argv.slice(2)
 if (first === 'store') await storeCommand(rest)
+else if (first === 'bridge') await bridgeCommand(rest)
 else if (first === 'devices') await devicesCommand(rest)
 else await throughputCommand(process.argv.slice(2))

@@ -30,24 +30,12 @@ import type { Emitter, Listener, Persistence, Settlement } from './ports.ts'
 import { type ConnectionRules, defaultRules } from './rules.ts'
 import { type ConnectionDetails, Session } from './session.ts'
 import { type Picked, SharedSubscriptions } from './shared.ts'
+import { type HubStats, newStats } from './stats.ts'
 import { Strangers } from './strangers.ts'
 import { NEVER_EXPIRES } from './terms.ts'
 
 /** Wills that a crash left behind are published after four of these, in milliseconds, unless their clients came back. */
 const HEARTBEAT_MS = 5_000
-
-export interface HubStats {
-  /** PUBLISH packets from clients. */
-  received: number
-  /** PUBLISH packets to clients. */
-  sent: number
-  /** Messages of QoS 0 not sent, and of clean sessions given up, because a client did not read. */
-  dropped: number
-  /** Messages not sent to a client because their time was over. */
-  expired: number
-  /** Messages not sent to a client because it takes no packets that large. */
-  tooLarge: number
-}
 
 export interface HubDependencies {
   persistence: Persistence
@@ -67,7 +55,7 @@ export class Hub extends AedesBase {
   readonly defaultRules: ConnectionRules
   readonly clock: Clock
   readonly log: Log
-  readonly stats: HubStats = { received: 0, sent: 0, dropped: 0, expired: 0, tooLarge: 0 }
+  readonly stats: HubStats = newStats()
   readonly turn = new FlushTurn()
   readonly topics = new TopicCache()
   readonly shared = new SharedSubscriptions({ hub: this })
@@ -100,7 +88,7 @@ export class Hub extends AedesBase {
     this.departed = new DepartedSessions({
       clock: deps.clock,
       time: deps.persistence.time,
-      onExpired: clientId => void this.discard(clientId),
+      onExpired: clientId => void this.#expire(clientId),
     })
     this.parking = new Parking({ clock: deps.clock })
     this.memory = new Memory({ limits: deps.limits, clock: deps.clock, log: deps.log })
@@ -130,7 +118,7 @@ export class Hub extends AedesBase {
       if (seconds === NEVER_EXPIRES) continue
       const left = leftAt + seconds * 1000 - persistence.time.now()
       if (left > 0) this.departed.add(clientId, left, null)
-      else await this.discard(clientId)
+      else await this.#expire(clientId)
     }
   }
 
@@ -154,6 +142,11 @@ export class Hub extends AedesBase {
   async shut(): Promise<void> {
     this.departed.stop()
     await new Promise<void>(resolve => this.close(resolve))
+  }
+
+  #expire(clientId: string): Promise<void> {
+    this.stats.expiredSessions++
+    return this.discard(clientId)
   }
 
   /**

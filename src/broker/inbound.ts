@@ -90,7 +90,9 @@ export class Inbound implements Parked {
     const fault = topicNameFault(packet.topic, this.#hub.limits.maxTopicLevels)
     // [MQTT-3.3.2-2]
     if (fault !== undefined) throw new MalformedPacketError(fault, ReasonCode.TOPIC_NAME_INVALID)
-    this.#hub.stats.received++
+    const { stats } = this.#hub
+    stats.received++
+    stats.payloadReceived += packet.payload.length
     if (packet.qos === 2 && this.#isRepeated(packet.packetId)) return true
     if (isV5 && packet.qos > 0) this.#checkReceiveMaximum()
     const { mountPoint, maxQos } = this.#session.rules
@@ -124,6 +126,7 @@ export class Inbound implements Parked {
         trace?.publishReceived(this.#session, packet)
         this.#route(message, packet.packetId)
       } else {
+        stats.denied++
         trace?.publishDenied(this.#session, packet)
         this.#refuse(message, packet.packetId, ReasonCode.NOT_AUTHORIZED)
       }

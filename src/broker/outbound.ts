@@ -245,8 +245,10 @@ export class Outbound {
       return false
     }
     this.#outbox.publish(packet, qos, retain, dup, packetId, sent)
-    this.#hub.stats.sent++
     const { payload } = message
+    const { stats } = this.#hub
+    stats.sent++
+    stats.payloadSent += payload.length
     this.#hub.trace?.publishSent(this.#session, { topic, qos, retain, dup, packetId, payload })
     return true
   }

@@ -34,6 +34,7 @@ export class Outbox {
   readonly #stream: Duplex
   readonly #turn: FlushTurn
   readonly #memory: { moved(bytes: number): void }
+  readonly #stats: { packetsSent: number; bytesSent: number }
   readonly #onFlushed: () => void
   readonly #onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
   #buffer: Buffer | null = null
@@ -41,6 +42,8 @@ export class Outbox {
   /** Full buffers and large payloads that go before `#buffer`. */
   #chunks: Buffer[] = []
   #gathered = 0
+  /** Packets among what was gathered. */
+  #packets = 0
   #lastTurn = MIN_BUFFER
   #scheduled = false
 
@@ -48,6 +51,8 @@ export class Outbox {
     stream: Duplex
     turn: FlushTurn
     memory: { moved(bytes: number): void }
+    /** Counted when a turn's packets leave. */
+    stats: { packetsSent: number; bytesSent: number }
     onFlushed: () => void
     /** Told of each acknowledgement, when somebody wants to know. */
     onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
@@ -55,6 +60,7 @@ export class Outbox {
     this.#stream = deps.stream
     this.#turn = deps.turn
     this.#memory = deps.memory
+    this.#stats = deps.stats
     this.#onFlushed = deps.onFlushed
     this.#onAck = deps.onAck
   }
@@ -111,9 +117,14 @@ export class Outbox {
     this.#buffer = null
     this.#used = 0
     this.#chunks = []
+    const packets = this.#packets
+    const bytes = this.#gathered
+    this.#packets = 0
     this.#gathered = 0
     const stream = this.#stream
     if (stream.destroyed || stream.writableEnded) return
+    this.#stats.packetsSent += packets
+    this.#stats.bytesSent += bytes
     if (chunks.length === 1) {
       stream.write(chunks[0])
     } else {
@@ -148,7 +159,9 @@ export class Outbox {
     this.#memory.moved(payload.length)
   }
 
+  /** Called once for each packet, whether its payload goes with it or is passed on. */
   #wrote(length: number): void {
+    this.#packets++
     this.#used += length
     this.#gathered += length
     this.#memory.moved(length)

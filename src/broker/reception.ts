@@ -29,6 +29,7 @@ export class Reception {
   receive(header: number, buffer: Buffer, start: number, body: number, end: number): boolean {
     const session = this.#session
     if (session.closed) return false
+    this.#hub.stats.packetsReceived++
     const type = header >> 4
     const version = session.version ?? 4
     if (type === PacketType.PUBLISH && session.connected) {
@@ -73,6 +74,7 @@ export class Reception {
   #receiveFirst(type: number, frame: Buffer): boolean {
     const session = this.#session
     if (session.version === null && type === PacketType.CONNECT) {
+      this.#hub.stats.connects++
       this.#later(connect(session, frame))
       return false
     }

@@ -98,6 +98,7 @@ export class Session {
     this.outbox = new Outbox({
       stream,
       turn: hub.turn,
+      stats: hub.stats,
       memory: hub.memory,
       onFlushed: () => this.#flushed(),
       onAck:
@@ -136,6 +137,7 @@ export class Session {
       this.fail(new Error('CONNECT did not arrive in time')),
     )
     hub.memory.add(this)
+    hub.stats.sockets++
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
     stream.on('drain', () => this.#flushed())
     stream.on('error', error => this.fail(error))
@@ -183,7 +185,9 @@ export class Session {
 
   /** Takes the place in aedes' registry, and so the session over from another connection [MQTT-3.1.4-2]. */
   register(): void {
-    this.hub.registerClient(this)
+    const { hub } = this
+    hub.registerClient(this)
+    hub.stats.mostClients = Math.max(hub.stats.mostClients, hub.connectedClients)
     this.#isRegistered = true
   }
 
@@ -292,6 +296,7 @@ export class Session {
   #read(chunk: Buffer): void {
     this.#keepAlive.seen()
     this.hub.memory.moved(chunk.length)
+    this.hub.stats.bytesReceived += chunk.length
     try {
       this.#reader.push(chunk)
     } catch (error) {

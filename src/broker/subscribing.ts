@@ -31,6 +31,7 @@ export class Subscribing {
   readonly #hub: Hub
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #grants = new Map<string, Grants>()
+  #shared = 0
   readonly #listener: Listener
 
   constructor(deps: { session: Session; hub: Hub; listener: Listener }) {
@@ -41,6 +42,15 @@ export class Subscribing {
 
   get filters(): string[] {
     return [...this.#subscriptions.keys()]
+  }
+
+  /** Shared ones among them. */
+  get count(): number {
+    return this.#subscriptions.size
+  }
+
+  get sharedCount(): number {
+    return this.#shared
   }
 
   /** Takes up the subscriptions of a session that came back. */
@@ -140,6 +150,7 @@ export class Subscribing {
       this.#hub.mq.removeListener(filter, this.#listener)
     }
     this.#subscriptions.clear()
+    this.#shared = 0
   }
 
   #check(request: SubscribePacket['subscriptions'][number], packet: SubscribePacket): Subscription {
@@ -225,9 +236,11 @@ export class Subscribing {
   }
 
   #set(subscription: Subscription): void {
+    const isNew = !this.#subscriptions.has(subscription.topic)
     this.#subscriptions.set(subscription.topic, subscription)
     this.#grants.clear()
     if (splitShare(subscription.topic) !== undefined) {
+      if (isNew) this.#shared++
       this.#hub.shared.add(this.#session.id, subscription)
     } else {
       this.#hub.mq.on(subscription.topic, this.#listener)
@@ -238,6 +251,7 @@ export class Subscribing {
   #delete(filter: string): boolean {
     if (!this.#subscriptions.delete(filter)) return false
     this.#grants.clear()
+    if (splitShare(filter) !== undefined) this.#shared--
     this.#hub.shared.remove(this.#session.id, filter)
     this.#hub.mq.removeListener(filter, this.#listener)
     return true

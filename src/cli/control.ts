@@ -24,6 +24,8 @@ export interface ControlAnswer {
 
 export interface ControlRequest {
   readonly command: string
+  /** Of an answer that programs may read; absent, it is for a person. */
+  readonly form?: 'text' | 'json'
 }
 
 /** Answers requests until it is closed. `answer` must not reject. Rejects when the socket cannot be made. */

@@ -20,6 +20,8 @@ export interface RunningGateway {
   stop(): Promise<void>
   /** See `Reloadable`. */
   reload(config: Config): Promise<string[]>
+  /** Lines for a person, or one of JSON. */
+  status?(form: 'text' | 'json'): string[]
 }
 
 /** Resolves when the gateway accepts connections; rejects, leaving nothing behind, when it cannot or `signal` aborts. */
@@ -156,11 +158,12 @@ function usualManner(options: {
 }
 
 async function obey(
-  { command }: ControlRequest,
+  { command, form = 'text' }: ControlRequest,
   reloading: Reloading,
   gateway: RunningGateway,
 ): Promise<ControlAnswer> {
   if (command === 'reload') return reloading.reload(gateway)
+  if (command === 'status' && gateway.status !== undefined) return { ok: true, lines: gateway.status(form) }
   return { ok: false, lines: [`larder: the running gateway does not know the command "${command}"`] }
 }
 

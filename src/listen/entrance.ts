@@ -78,6 +78,10 @@ export class Entrance {
     this.#sockets.stopAccepting()
   }
 
+  get isOpen(): boolean {
+    return this.#sockets.isOpen
+  }
+
   get connections(): number {
     return this.#sockets.connections
   }

@@ -87,6 +87,8 @@ export interface Listener extends Part {
   address(): string
   /** Accepts no more; what is connected stays. May be called before `stop`, so that sessions can say goodbye in between. */
   stopAccepting(): void
+  /** True while clients can come in. */
+  readonly isOpen: boolean
   /** Connections that came in here and are still there. */
   readonly connections: number
   /** Of a listener with TLS that is prepared. */

@@ -110,6 +110,11 @@ export class SocketServer {
     }
   }
 
+  /** True while clients can come in. */
+  get isOpen(): boolean {
+    return this.#server?.listening === true
+  }
+
   /** Sockets that have not closed. */
   get connections(): number {
     return this.#sockets.size

@@ -32,6 +32,10 @@ export class TcpListener implements Listener {
     return this.#entrance.prepare()
   }
 
+  get isOpen(): boolean {
+    return this.#entrance.isOpen
+  }
+
   get connections(): number {
     return this.#entrance.connections
   }

@@ -61,6 +61,10 @@ export class WebSocketListener implements Listener {
     return this.#entrance.prepare()
   }
 
+  get isOpen(): boolean {
+    return this.#entrance.isOpen
+  }
+
   get connections(): number {
     return this.#entrance.connections
   }

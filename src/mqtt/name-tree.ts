@@ -23,10 +23,13 @@ export class NameTree<V extends {}> {
     return this.#size
   }
 
-  set(topic: string, value: V): void {
+  /** Gives the value that was there before. */
+  set(topic: string, value: V): V | undefined {
     const node = makeNode(this.#root, topic)
-    if (node.content === undefined) this.#size++
+    const before = node.content
+    if (before === undefined) this.#size++
     node.content = value
+    return before
   }
 
   get(topic: string): V | undefined {

@@ -75,3 +75,130 @@ export interface MosquittoLogSettings {
   readonly timestampFormat?: string | undefined
   readonly connectionMessages: boolean
 }
+
+/**
+ * What the metrics are made of, read whenever somebody looks. Milliseconds and bytes, counted since the start where
+ * nothing else is said. The composition root puts it together.
+ */
+export interface Figures {
+  readonly version: string
+  /** Wall time. */
+  readonly startedAt: number
+  readonly uptime: number
+  readonly traffic: Traffic
+  /** Sessions of clients, with and without a connection; `most` had one at once. */
+  readonly clients: { readonly connected: number; readonly disconnected: number; readonly most: number }
+  readonly subscriptions: { readonly plain: number; readonly shared: number }
+  readonly connections: {
+    readonly open: number
+    /** Because there were as many as may be, or as many from their address. */
+    readonly refused: { readonly limit: number; readonly address: number }
+  }
+  readonly queues: QueueFigures
+  /** Undefined of a store on Redis. */
+  readonly store: StoreFigures | undefined
+  readonly bridges: readonly BridgeFigures[]
+  readonly devices: readonly DeviceFigures[]
+  readonly process: ProcessFigures
+  /** What is wrong with the gateway, as sentences for a person. */
+  readonly troubles: readonly string[]
+}
+
+/** Has the shape of the broker's own count. */
+export interface Traffic {
+  readonly received: number
+  readonly sent: number
+  readonly dropped: number
+  readonly expired: number
+  readonly tooLarge: number
+  readonly denied: number
+  readonly payloadReceived: number
+  readonly payloadSent: number
+  readonly packetsReceived: number
+  readonly packetsSent: number
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  readonly sockets: number
+  readonly connects: number
+  readonly expiredSessions: number
+}
+
+/** What waits in queues of sessions, each message counted for every session that it waits for, and what is retained. */
+export interface QueueFigures {
+  /** All of them; those of bridges are among them. */
+  readonly messages: number
+  readonly bytes: number
+  /** Time that the oldest message has waited for a client; undefined where it is not known. */
+  readonly oldest: number | undefined
+  readonly retained: number
+  readonly retainedBytes: number
+  readonly dropped: number
+  readonly expired: number
+  /** Messages whose publishers were not acknowledged, because there was no room. */
+  readonly refused: number
+}
+
+export interface StoreFigures {
+  readonly commits: number
+  readonly syncs: number
+  readonly failures: number
+  readonly elided: number
+  /** Keys and values handed to LevelDB. */
+  readonly bytes: number
+  readonly damaged: number
+  readonly latency: Distribution
+  /** Infinity when nothing is promised. */
+  readonly lossWindow: number
+}
+
+/** Counts by upper bounds, in milliseconds; each without those of the bound before. */
+export interface Distribution {
+  readonly bounds: readonly number[]
+  readonly counts: readonly number[]
+  readonly count: number
+  readonly sum: number
+}
+
+export interface BridgeFigures {
+  readonly name: string
+  readonly connected: boolean
+  /** Messages in its spool. */
+  readonly waiting: number
+  /** Time that the oldest of them has waited; undefined where it is not known. */
+  readonly oldest: number | undefined
+  readonly sent: number
+}
+
+export interface DeviceFigures {
+  readonly room: string
+  readonly name: string
+  readonly state: 'starting' | 'online' | 'offline' | 'stale'
+  readonly counters: { readonly readings: number; readonly dropped: number; readonly faults: number }
+}
+
+export interface ProcessFigures {
+  readonly heap: number
+  readonly heapMost: number
+  readonly resident: number
+  /** Processor time. */
+  readonly processor: number
+  /** What the system wrote to disks for this process; undefined where it does not say. */
+  readonly diskWritten: number | undefined
+  /** How late the event loop was in the last interval. */
+  readonly loop: { readonly median: number; readonly p99: number; readonly worst: number }
+}
+
+/** Where metrics are served. */
+export interface HttpPlace {
+  /** Name or address of this machine. */
+  readonly host: string
+  /** 0 takes any free one. */
+  readonly port: number
+}
+
+/** Has the shape of the configuration's `metrics`. */
+export interface MetricsSettings {
+  /** Milliseconds between two publications below `$SYS`; 0 for none. */
+  readonly sysInterval: number
+  readonly listen?: HttpPlace | undefined
+}

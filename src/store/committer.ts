@@ -15,6 +15,7 @@
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
+import { type CommitterStats, newCommitterStats } from './committer-stats.ts'
 import { delayOf } from './durability.ts'
 import { COMMITTING, DURABLE, type Entry, PENDING } from './entry.ts'
 import { bodyKey, queueKey, sessionKey } from './keys.ts'
@@ -42,19 +43,8 @@ const RETRY_DELAY_MS = 1_000
 
 const NOTHING = Buffer.alloc(0)
 
-export interface CommitterStats {
-  commits: number
-  /** Keys and values handed to LevelDB, in bytes. */
-  bytes: number
-  /** Entries that were never written because everybody had taken them. */
-  elided: number
-  failures: number
-  /** Batches forced to the disk. */
-  syncs: number
-}
-
 export class Committer {
-  readonly stats: CommitterStats = { commits: 0, bytes: 0, elided: 0, failures: 0, syncs: 0 }
+  readonly stats: CommitterStats = newCommitterStats()
   readonly #writer: BatchWriter
   readonly #late: () => Operation[]
   readonly #clock: Clock
@@ -87,6 +77,8 @@ export class Committer {
   #ripening: Timer | null = null
   #immediate = false
   #isFailing = false
+  /** When the batch that is on its way was handed to the disk. */
+  #writingSince: number | null = null
   #idle: (() => void) | null = null
 
   /**
@@ -112,6 +104,11 @@ export class Committer {
   /** True while the last batch failed. */
   get isFailing(): boolean {
     return this.#isFailing
+  }
+
+  /** Milliseconds that the disk has had the batch which is on its way; 0 when there is none. */
+  get writingFor(): number {
+    return this.#writingSince === null ? 0 : this.#clock.monotonic() - this.#writingSince
   }
 
   /** Adds a message. It is settled, and its queues are woken, when its batch is durable. */
@@ -318,7 +315,9 @@ export class Committer {
     }
     try {
       if (batch.length > 0) {
+        this.#writingSince = this.#clock.monotonic()
         await this.#writer.write(batch, mustSync)
+        this.stats.latency.note(this.writingFor)
         this.stats.commits++
         if (mustSync) this.stats.syncs++
         for (const operation of batch) {
@@ -346,6 +345,8 @@ export class Committer {
       for (const queue of touched) this.#touched.add(queue)
       this.#sync ||= sync
       return
+    } finally {
+      this.#writingSince = null
     }
     for (const [queue, position] of positions) queue.positionWritten(position)
     for (const entry of written) this.#becameDurable(entry)

@@ -71,6 +71,16 @@ export class LevelPersistence implements Persistence {
     return this.#store.lossWindow
   }
 
+  /** Milliseconds that the oldest message of these sessions has waited, as of some ten seconds ago; 0 when none waits. */
+  oldest(isMeant: (clientId: string) => boolean): number {
+    return this.#parts.ages.oldest(isMeant)
+  }
+
+  /** What keeps the store from writing, for a person; undefined when nothing does. */
+  get trouble(): string | undefined {
+    return this.#store.trouble
+  }
+
   /** Opens the store. See `openStore` for its errors. */
   async setup(broker: { id: string }): Promise<void> {
     this.broker = broker

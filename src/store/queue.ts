@@ -265,11 +265,10 @@ export class LevelQueue implements SessionQueue {
     this.#generation++
   }
 
-  /** Reads no more than `step` places at once. */
-  async *all(step = Number.POSITIVE_INFINITY): AsyncGenerator<Ref> {
+  async *all(placesAtOnce = Number.POSITIVE_INFINITY): AsyncGenerator<Ref> {
     let at = this.#places.head
     while (at < this.#memoryFirst) {
-      const page = await this.#store.readPage(this, at, Math.min(at + step, this.#memoryFirst))
+      const page = await this.#store.readPage(this, at, Math.min(at + placesAtOnce, this.#memoryFirst))
       at = page.readUntil
       for (const ref of page.refs) if (this.has(ref.index)) yield ref
     }

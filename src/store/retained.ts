@@ -20,6 +20,7 @@ export class RetainedMessages {
   readonly #lazy = new Set<string>()
   /** When those expire that do, by topic. */
   readonly #expiring = new Map<string, number>()
+  #bytes = 0
   /** Where the last sweep stopped. */
   #sweeping: Iterator<[string, number]> | null = null
 
@@ -29,6 +30,11 @@ export class RetainedMessages {
 
   get count(): number {
     return this.#messages.size
+  }
+
+  /** Of their topics, payloads and properties. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Takes up a record as it is on disk. Throws a RangeError when it is damaged. */
@@ -85,13 +91,15 @@ export class RetainedMessages {
   }
 
   #keep(topic: string, message: Message): void {
-    this.#messages.set(topic, message)
+    const before = this.#messages.set(topic, message)
+    this.#bytes += message.size - (before?.size ?? 0)
     if (message.expiresAt === undefined) this.#expiring.delete(topic)
     else this.#expiring.set(topic, message.expiresAt)
   }
 
   #remove(topic: string): boolean {
     this.#expiring.delete(topic)
+    this.#bytes -= this.#messages.get(topic)?.size ?? 0
     return this.#messages.delete(topic)
   }
 

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import type { Clock, ClockSync, Timer } from '../kernel/clock.ts'
 import { LarderError, reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
-import { type BatchWriter, Committer, type CommitterStats, type Operation } from './committer.ts'
+import { QueueAges } from './ages.ts'
+import { type BatchWriter, Committer, type Operation } from './committer.ts'
+import type { CommitterStats } from './committer-stats.ts'
 import { type Disk, type DiskStats, isFull } from './disk.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Durability, type DurabilityRule } from './durability.ts'
@@ -29,6 +31,8 @@ import { Wills } from './wills.ts'
 const RECLAIM_INTERVAL_MS = 2_000
 /** It is given back when no more than this part is left of what waited: the whole store may be rewritten for it. */
 const RECLAIM_SHARE = 0.75
+/** Milliseconds that a batch may take before the disk counts as stuck: the worst cards take a few seconds. */
+const STUCK_MS = 30_000
 /** Milliseconds between two records of the time of the store, while there are other writes anyway… */
 const TIME_INTERVAL_MS = 10_000
 /** …and while there are none. */
@@ -63,6 +67,13 @@ export interface StoreStats extends CommitterStats, EngineStats, DiskStats {
   dangling: number
   /** Retained messages. */
   retained: number
+  /** Bytes of their topics, payloads and properties. */
+  retainedBytes: number
+  /** Persistent sessions, those of bridges among them. */
+  sessions: number
+  /** Subscriptions of clients' persistent sessions. */
+  subscriptions: number
+  sharedSubscriptions: number
   /** Messages that wait, each counted for every session that it waits for. */
   messages: number
   /** Bytes of their topics, payloads and properties. */
@@ -118,16 +129,28 @@ export class Store {
 
   get stats(): StoreStats {
     const { disk, parts } = this.#opened
-    const { committer, engine, reader, retained, quota } = parts
+    const { committer, engine, reader, retained, quota, sessions, subscriptions } = parts
     return {
       ...committer.stats,
       ...engine.stats,
       ...disk.stats,
       dangling: reader.dangling,
       retained: retained.count,
+      retainedBytes: retained.bytes,
+      sessions: sessions.count,
+      subscriptions: subscriptions.plainCount,
+      sharedSubscriptions: subscriptions.sharedCount,
       messages: quota.count,
       messageBytes: quota.bytes,
     }
+  }
+
+  /** What keeps the store from writing, for a person; undefined when nothing does. */
+  get trouble(): string | undefined {
+    const { committer } = this.parts
+    if (committer.isFailing) return 'the store cannot write'
+    if (this.#guard.isLow) return 'the disk is nearly full'
+    return committer.writingFor > STUCK_MS ? 'the disk does not answer' : undefined
   }
 
   /** Opens the store and reads what must be in memory. See `openStore` for its errors. */
@@ -143,6 +166,7 @@ export class Store {
     })
     await guard.start()
     loaded.sweeper.start()
+    loaded.ages.start()
     const timers = [
       clock.every(this.#options.retainedInterval, () => this.#writeRetained()),
       clock.every(IDLE_TIME_INTERVAL_MS, () => this.#writeTime()),
@@ -156,6 +180,7 @@ export class Store {
     for (const timer of timers) timer.cancel()
     this.#guard.stop()
     await parts.sweeper.stop()
+    await parts.ages.stop()
     this.#writeRetained()
     for (const operation of this.#timeRecord(0)) parts.committer.write(operation, 'lazy')
     await parts.reader.settled()
@@ -209,7 +234,8 @@ export class Store {
       if (guard.isLow) void this.#reclaim(disk, quota.bytes)
     }
     const sweeper = new Sweeper({ queues: sessions, retained, time, clock, log, onStep })
-    return { committer, quota, engine, reader, sessions, subscriptions, retained, incoming, wills, sweeper }
+    const ages = new QueueAges({ queues: sessions, time, clock, log })
+    return { committer, quota, engine, reader, sessions, subscriptions, retained, incoming, wills, sweeper, ages }
   }
 
   get #opened(): Open {

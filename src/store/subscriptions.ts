@@ -31,6 +31,8 @@ export class Subscriptions {
   readonly #queueQos0: boolean
   #spools = 0
   #queued = 0
+  #all = 0
+  #shared = 0
 
   constructor(options: { queueQos0: boolean }) {
     this.#queueQos0 = options.queueQos0
@@ -39,6 +41,15 @@ export class Subscriptions {
   /** Subscriptions that messages are queued for: those of QoS 1 and 2. */
   get queuedCount(): number {
     return this.#queued
+  }
+
+  /** Those of clients, shared ones apart; the rules of bridges are not among them. */
+  get plainCount(): number {
+    return this.#all - this.#shared - this.#spools
+  }
+
+  get sharedCount(): number {
+    return this.#shared
   }
 
   /** Sessions with at least one subscription. */
@@ -53,8 +64,10 @@ export class Subscriptions {
     if (before !== undefined) this.#forget(before)
     const subscribed = { queue, subscription }
     filters.set(subscription.topic, subscribed)
+    this.#all++
     // Who of a shared subscription gets a message is for the broker to say.
     if (splitShare(subscription.topic) === undefined) this.#tree.add(subscription.topic, subscribed)
+    else this.#shared++
     if (subscription.qos > 0) this.#queued++
     if (subscription.spool === true) this.#spools++
     this.#targets.clear()
@@ -121,6 +134,8 @@ export class Subscriptions {
 
   #forget(subscribed: Subscribed): void {
     this.#tree.remove(subscribed.subscription.topic, subscribed)
+    this.#all--
+    if (splitShare(subscribed.subscription.topic) !== undefined) this.#shared--
     if (subscribed.subscription.qos > 0) this.#queued--
     if (subscribed.subscription.spool === true) this.#spools--
   }

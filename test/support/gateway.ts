@@ -29,6 +29,8 @@ export interface GatewayOptions {
   waitReady?: boolean
   /** Pins it to one core. */
   cpu?: number
+  /** A command that starts it, with the gateway's own command line as its last arguments. */
+  through?: readonly [string, ...string[]]
 }
 
 export class Gateway {
@@ -73,7 +75,7 @@ export class Gateway {
 
   /** Starts it (again) on the same ports and data, and waits until it says that it is ready. */
   async start(): Promise<void> {
-    const { config, args = [], env = {}, cpu } = this.#options
+    const { config, args = [], env = {}, cpu, through } = this.#options
     const larder = [BUNDLE, 'start', ...(config === undefined ? [] : ['-c', join(this.folder, 'larder.yaml')]), ...args]
     const surroundings = {
       cwd: this.folder,
@@ -84,10 +86,9 @@ export class Gateway {
         ...env,
       },
     }
-    this.#process =
-      cpu === undefined
-        ? new Process(process.execPath, larder, surroundings)
-        : new Process('taskset', ['-c', String(cpu), process.execPath, ...larder], surroundings)
+    const before = through ?? (cpu === undefined ? [] : ['taskset', '-c', String(cpu)])
+    const [command = process.execPath, ...rest] = [...before, process.execPath, ...larder]
+    this.#process = new Process(command, rest, surroundings)
     if (this.#options.waitReady !== false) await this.ready()
   }
 

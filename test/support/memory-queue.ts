@@ -10,8 +10,11 @@ export class MemoryQueue implements SessionQueue {
   /** Everything removed, in order of removal. */
   readonly removed: Message[] = []
   attached = false
+  /** Replaced by tests in which the disk takes its time. */
+  onRelease: (done: () => void) => void = done => done()
   readonly #waiting = new Map<number, Message>()
   readonly #taken = new Set<number>()
+  readonly #released = new Map<number, number>()
   #nextIndex = 0
   #cursor = 0
 
@@ -68,15 +71,8 @@ export class MemoryQueue implements SessionQueue {
   }
 
   #delivery(index: number, message: Message, dup: boolean): Delivery {
-    const fixed = {
-      qos: 1,
-      retain: false,
-      subscriptionIdentifiers: undefined,
-      isShared: false,
-      released: undefined,
-      packetId: undefined,
-    } as const
-    return { index, message, dup, ...fixed }
+    const fixed = { retain: false, subscriptionIdentifiers: undefined, isShared: false, packetId: undefined } as const
+    return { index, message, dup, qos: message.qos === 2 ? 2 : 1, released: this.#released.get(index), ...fixed }
   }
 
   remove(delivery: Delivery): void {
@@ -91,8 +87,9 @@ export class MemoryQueue implements SessionQueue {
     throw new Error('a bridge has identifiers of its own')
   }
 
-  release(): void {
-    throw new Error('a bridge has no QoS 2')
+  release(delivery: Delivery, done: () => void): void {
+    this.#released.set(delivery.index, this.#released.size)
+    this.onRelease(done)
   }
 
   rewind(): void {

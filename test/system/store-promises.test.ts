@@ -8,7 +8,7 @@ import { RawClient } from '../support/mqtt-client.ts'
 /** What a new subscriber is told of the store. */
 async function told(port: number): Promise<Record<string, string>> {
   await using client = await RawClient.connect({ port })
-  await client.subscribe({ topic: '$SYS/broker/store/#', qos: 0 })
+  await client.subscribe({ topic: '$SYS/broker/store/+', qos: 0 })
   await client.received(2)
   return Object.fromEntries(client.publishes.map(({ topic, payload }) => [topic.slice(18), payload.toString()]))
 }

@@ -24,14 +24,14 @@ async function importing(text: string, ...args: string[]) {
 
 test('prints a larder.yaml that can be loaded', async () => {
   const text =
-    'listener 1884 127.0.0.1\npassword_file pw\npersistence true\nsys_interval 5\nuser me\npid_file x\nlog_dest file y'
+    'listener 1884 127.0.0.1\npassword_file pw\npersistence true\nautosave_interval 5\nuser me\npid_file x\nlog_dest file y'
   const { status, out, err } = await importing(text)
   expect([status, err]).toEqual([0, []])
   expect(out[0]).toBe("# Made from m.conf by larder import. What is not written here is Larder's default.")
   expect(out).toContain('  - url: "mqtt://127.0.0.1:1884"  # m.conf:1')
   expect(out.slice(-5)).toEqual([
     '# Not taken over, or not as it was:',
-    '#   m.conf:4: sys_interval is not honoured: what is below $SYS is published when it changes',
+    '#   m.conf:4: autosave_interval is not needed: what is acknowledged is on disk at once',
     '#   log_dest file: the log goes to stderr, which systemd keeps in its journal',
     '#   pid_file: systemd knows the process; only larder mosquitto writes one',
     '#   user me: the systemd unit says as whom it runs',

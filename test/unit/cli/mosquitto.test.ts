@@ -288,7 +288,7 @@ test('SIGHUP opens the log anew, and takes up what the file says now', async () 
   const ready = terminal.line('larder: ready')
   const status = terminal.run('mosquitto', '-c', conf('listener 1884', 'max_queued_messages 5'))
   await ready
-  conf('listener 1884', 'max_queued_messages 6', 'sys_interval 1', 'log_type error')
+  conf('listener 1884', 'max_queued_messages 6', 'autosave_interval 1', 'log_type error')
   terminal.signals.emit('SIGHUP')
   await until(() => rig.lines.some(line => line.startsWith('larder: dataDir')), { what: 'the end of the reload' })
   conf('foo')
@@ -301,7 +301,7 @@ test('SIGHUP opens the log anew, and takes up what the file says now', async () 
   expect(rig.reloads[0]?.dataDir).toBe(rig.config?.dataDir)
   expect(rig.lines.slice(rig.lines.indexOf('Reloading config.'))).toEqual([
     'Reloading config.',
-    'm.conf:3: sys_interval is not honoured: what is below $SYS is published when it changes',
+    'm.conf:3: autosave_interval is not needed: what is acknowledged is on disk at once',
     'log options, pid_file, user and persistence: a change counts from the next start.',
     'larder: reloaded',
     'larder: dataDir: a change counts from the next start',

@@ -72,6 +72,8 @@ const DEFAULTS = {
   devices: [],
   schedules: [],
   bridges: [],
+  homeAssistant: { enabled: false, prefix: 'homeassistant', birthTopic: 'homeassistant/status' },
+  metrics: { sysInterval: 10_000 },
   log: { level: 'info', format: 'auto' },
 }
 
@@ -266,6 +268,7 @@ bridges:
     {
       name: 'cloud',
       url: 'mqtt://broker:1883',
+      version: 'auto',
       clientId: 'larder-Attic-cloud',
       keepalive: 60_000,
       maxInflight: 20,
@@ -275,6 +278,7 @@ bridges:
     {
       name: 'other',
       url: 'mqtt://[::1]:2883',
+      version: 'auto',
       clientId: 'me',
       username: 'u',
       password: 'p',

@@ -394,8 +394,8 @@ test.each<[what: string, text: string, fault: string]>([
   ['port 0', bridge(`url: »"mqtt://x:0", ${OUT}`), 'bridges[0].url: the port must be between 1 and 65535; found 0'],
   [
     'a bridge over WebSocket',
-    bridge(`url: »"ws://x", ${OUT}`),
-    'bridges[0].url: ws:// cannot be used here; use mqtt://',
+    bridge(`url: »"redis://x", ${OUT}`),
+    'bridges[0].url: redis:// is not known; use mqtt://, mqtts://, ws:// or wss://',
   ],
   [
     'a password in the address',

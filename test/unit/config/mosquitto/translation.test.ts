@@ -294,6 +294,7 @@ describe('bridges', () => {
       {
         name: 'cloud',
         url: 'mqtt://broker.example.org:1884',
+        version: '3.1.1',
         clientId: 'me',
         username: 'u',
         password: 'p w',
@@ -322,10 +323,35 @@ describe('bridges', () => {
     expect(confOf('connection c\naddress a\ntopic # both').config.bridges).toMatchObject([{ url: 'mqtt://a:1883' }])
   })
 
+  test('several addresses, TLS before and after them, and the version', () => {
+    const [two] = confOf(`connection c\nbridge_cafile ca.pem\naddresses a:1 [::1]:1885 b\nround_robin true\ntopic #`)
+      .config.bridges
+    expect(two).toMatchObject({
+      url: 'mqtts://a:1',
+      urls: ['mqtts://a:1', 'mqtts://[::1]:1885', 'mqtts://b:1883'],
+      roundRobin: true,
+      tls: { ca: '/home/owner/ca.pem' },
+    })
+    const options = [
+      ...['bridge_certfile c.pem', 'bridge_keyfile /k.pem', 'bridge_alpn mqtt', 'bridge_insecure true'],
+      ...['bridge_tls_version tlsv1.3', 'bridge_protocol_version mqttv50'],
+    ]
+    const [one] = confOf(`${LINK}topic #\n${options.join('\n')}`).config.bridges
+    expect(one).toMatchObject({ url: 'mqtts://broker.example.org:1884', version: '5' })
+    expect(one?.tls).toEqual({
+      cert: '/home/owner/c.pem',
+      key: '/k.pem',
+      alpn: ['mqtt'],
+      checkName: false,
+      minVersion: 'TLSv1.3',
+    })
+    const [psk] = confOf(`${LINK}topic #\nbridge_identity pi\nbridge_psk 00ff`).config.bridges
+    expect(psk?.tls).toEqual({ pskIdentity: 'pi', pskKey: '00ff' })
+  })
+
   test.each<[string, string]>([
     ['topic a in', 'none of its topics can be carried yet'],
-    ['topic a\nbridge_cafile ca.pem', 'bridges do not speak TLS yet'],
-    ['topic a\nbridge_tls_use_os_certs true', 'bridges do not speak TLS yet'],
+    ['topic a\nbridge_ciphers DEFAULT', 'its ciphers cannot be chosen yet'],
   ])('one that cannot do what it should is not started: %j', (text, why) => {
     const { config, notices } = confOf(`${LINK}${text}`)
     expect(config.bridges).toEqual([])
