@@ -294,8 +294,7 @@ export class LevelQueue implements SessionQueue {
     const bytesChange = Math.max(bytes, -this.#bytes)
     this.#count += countChange
     this.#bytes += bytesChange
-    this.#quota.count += countChange
-    this.#quota.bytes += bytesChange
+    this.#quota.add(countChange, bytesChange)
   }
 
   /** True when the message's time is over: then it is removed. One that may have been sent already is finished. */

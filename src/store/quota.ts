@@ -31,9 +31,18 @@ export class Quota {
   /** All queues together. */
   count = 0
   bytes = 0
+  /** The most bytes that there were, since somebody set it. */
+  peakBytes = 0
 
   constructor(limits: QueueLimits) {
     this.limits = limits
+  }
+
+  /** More, or with negative numbers less, waits. */
+  add(count: number, bytes: number): void {
+    this.count += count
+    this.bytes += bytes
+    if (this.bytes > this.peakBytes) this.peakBytes = this.bytes
   }
 
   /** True when a queue holds more than it may, or would with `more`. */

@@ -29,8 +29,10 @@ import { Wills } from './wills.ts'
 
 /** Milliseconds between two rounds that give back the space of what was deleted. */
 const RECLAIM_INTERVAL_MS = 2_000
-/** It is given back when no more than this part is left of what waited: the whole store may be rewritten for it. */
+/** It is given back when less than this part is left of what waited since the last time: the whole store may be rewritten for it. */
 const RECLAIM_SHARE = 0.75
+/** Milliseconds that it waits for the last deletions to be written: on a disk that takes nothing they never are. */
+const RECLAIM_PATIENCE_MS = 1_000
 /** Milliseconds that a batch may take before the disk counts as stuck: the worst cards take a few seconds. */
 const STUCK_MS = 30_000
 /** Milliseconds between two records of the time of the store, while there are other writes anyway… */
@@ -97,8 +99,6 @@ export class Store {
   readonly #deps: StoreDependencies
   readonly #location: string
   readonly #guard: DiskGuard
-  /** Bytes that waited, at most, since space was last reclaimed. */
-  #waited = 0
   #reclaimedAt = Number.NEGATIVE_INFINITY
   #open: Open | null = null
 
@@ -230,8 +230,7 @@ export class Store {
     const onStep = () => {
       time.catchUp()
       engine.endEpisodes()
-      this.#waited = Math.max(this.#waited, quota.bytes)
-      if (guard.isLow) void this.#reclaim(disk, quota.bytes)
+      if (guard.isLow) void this.#reclaim(disk, quota, () => reader.settled().then(() => committer.durable()))
     }
     const sweeper = new Sweeper({ queues: sessions, retained, time, clock, log, onStep })
     const ages = new QueueAges({ queues: sessions, time, clock, log })
@@ -247,14 +246,16 @@ export class Store {
    * The disk is nearly full: what was deleted must make room, now that hardly anything is written and LevelDB would
    * not come to it by itself. Not for a few messages, and not where there is no room to rewrite what is left.
    */
-  async #reclaim(disk: Disk, waiting: number): Promise<void> {
-    const now = this.#deps.clock.monotonic()
-    if (waiting >= RECLAIM_SHARE * this.#waited || waiting > (this.#guard.free ?? 0)) return
-    if (now - this.#reclaimedAt < RECLAIM_INTERVAL_MS) return
-    this.#waited = waiting
+  async #reclaim(disk: Disk, quota: Quota, flush: () => Promise<void>): Promise<void> {
+    const { clock } = this.#deps
+    if (quota.bytes >= RECLAIM_SHARE * quota.peakBytes || quota.bytes > (this.#guard.free ?? 0)) return
+    if (clock.monotonic() - this.#reclaimedAt < RECLAIM_INTERVAL_MS) return
     // One at a time, however long it takes.
     this.#reclaimedAt = Number.POSITIVE_INFINITY
     try {
+      // What was taken a moment ago is to go as well: there may be no later occasion.
+      await Promise.race([flush(), new Promise<void>(resolve => clock.after(RECLAIM_PATIENCE_MS, resolve))])
+      quota.peakBytes = quota.bytes
       await disk.compact(EVERYTHING)
       this.#guard.look()
     } catch (error) {
