@@ -9,11 +9,8 @@ import { ReadGate } from '../device/sysfs/read-gate.ts'
 import type { EnhancedAuthentication } from './access/ports.ts'
 import { type BridgeStatus, SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
 import type { Hooks } from './broker/aedes.ts'
-import { LocalEmitter } from './broker/emitter.ts'
 import { Hub } from './broker/hub.ts'
 import { LocalAccess } from './broker/local.ts'
-import { RedisCluster, redisLimits } from './cluster/cluster.ts'
-import { ContractPersistence } from './cluster/persistence.ts'
 import type { BridgeConfig, Config, DeviceConfig } from './config/schema.ts'
 import type { GatewayHealth } from './devices/home-assistant/announcement.ts'
 import type { Role } from './devices/home-assistant/component.ts'
@@ -32,8 +29,7 @@ import { Roster } from './kernel/roster.ts'
 import { Gate } from './listen/gate.ts'
 import type { Properties } from './mqtt/properties.ts'
 import { Observatory } from './observe/observatory.ts'
-import { lossSentence } from './store/durability.ts'
-import { LevelPersistence } from './store/persistence.ts'
+import { queueLimitsOf, Storage } from './storage.ts'
 import type { QueueLimits } from './store/quota.ts'
 
 export { discover } from '../device/discovery.ts'
@@ -86,7 +82,7 @@ export class Gateway {
   readonly #clock: Clock
   /** One object for as long as the gateway is there: the store looks at it, and a reload changes what it says. */
   readonly #queueLimits: QueueLimits
-  readonly #persistence: LevelPersistence | ContractPersistence
+  readonly #storage: Storage
   readonly #local: LocalAccess
   readonly #devices: DeviceManager<DeviceConfig>
   readonly #homeAssistant: HomeAssistant
@@ -106,19 +102,19 @@ export class Gateway {
     this.#clock = clock
     this.#queueLimits = queueLimitsOf(limits)
     const live = { ...limits }
-    const cluster = this.#cluster()
     const sync = deps.clockSync ?? clockSyncOf(config.store.trustClock, clock)
-    this.#persistence = cluster?.persistence ?? this.#levelStore(sync)
+    this.#storage = new Storage({ config, limits: this.#queueLimits, clock, log, sync })
+    const { persistence, mq } = this.#storage
     this.hub = new Hub({
-      persistence: this.#persistence,
-      ...(cluster === undefined ? {} : { mq: cluster.mq }),
+      persistence,
+      ...(mq === undefined ? {} : { mq }),
       limits: live,
       clock,
       log,
       hooks: deps.hooks ?? {},
       enhancedAuthentication: deps.enhancedAuthentication,
     })
-    if (cluster !== undefined) cluster.persistence.watcher = this.hub.shared
+    this.#storage.watch(this.hub)
     this.hub.on('error', error => log.error({ reason: reasonOf(error) }, 'the broker met a fault'))
     this.#local = new LocalAccess({ hub: this.hub })
     // The object that a reload changes.
@@ -177,7 +173,7 @@ export class Gateway {
           startedAt: started.wall,
           uptime: clock.monotonic() - started.monotonic,
           hub: this.hub,
-          persistence: this.#persistence,
+          persistence,
           gate,
           bridges: this.#bridges.parts,
           devices: this.#devices.states(),
@@ -250,9 +246,9 @@ export class Gateway {
       part('store', {
         start: async () => {
           await this.hub.listen()
-          this.#tellStore()
+          this.#storage.tell()
         },
-        stop: () => this.#persistence.destroy(),
+        stop: () => this.#storage.persistence.destroy(),
       }),
       part('listeners', { stop: () => this.#doors.stop() }),
       part('connections', { stop: () => this.hub.shut() }),
@@ -297,48 +293,8 @@ export class Gateway {
     return FIXED.filter(key => !isDeepStrictEqual(before[key], config[key]))
   }
 
-  #levelStore(sync: ClockSync): LevelPersistence {
-    const { dataDir, store } = this.#config
-    const { commitDelay, retainedInterval, queueQos0, minFree } = store
-    return new LevelPersistence(
-      {
-        dataDir,
-        commitDelay,
-        retainedInterval,
-        queueQos0,
-        minFree,
-        durability: { window: store.durability, rules: store.durabilityFor },
-        limits: this.#queueLimits,
-      },
-      { clock: this.#clock, log: this.#log, sync },
-    )
-  }
-
-  /** The store on Redis, which several gateways share, if that is configured. */
-  #cluster(): RedisCluster | undefined {
-    const { url } = this.#config.store
-    if (url === undefined) return undefined
-    return new RedisCluster({ url, local: new LocalEmitter(), clock: this.#clock, log: this.#log })
-  }
-
-  /** Says what the store promises, and how it came up: in the log, and to whoever looks below `$SYS`. */
-  #tellStore(): void {
-    const tell = (name: string, payload: string) =>
-      this.hub.publish({ topic: `$SYS/broker/store/${name}`, payload, retain: true })
-    if (this.#persistence instanceof ContractPersistence) {
-      for (const limit of redisLimits()) this.#log.warn({}, limit)
-      tell('loss_window', 'redis')
-      return
-    }
-    const { lossWindow, opening } = this.#persistence
-    const seconds = lossWindow === Number.POSITIVE_INFINITY ? 'unlimited' : `${lossWindow / 1000}`
-    this.#log.info({ lossWindow: seconds }, lossSentence(lossWindow))
-    tell('loss_window', seconds)
-    tell('state', opening.state)
-  }
-
   #health(): GatewayHealth {
-    const store = this.#persistence instanceof ContractPersistence ? 'redis' : this.#persistence.opening.state
+    const store = this.#storage.state
     const bridges = this.#bridges.parts.map(({ name, status: { connected, waiting } }) => ({
       name: name.replace(/^bridge /, ''),
       connected,
@@ -351,17 +307,6 @@ export class Gateway {
   async #bridge(settings: BridgeConfig): Promise<BridgePart> {
     const { Bridge } = await import('./bridge/bridge.ts')
     return new Bridge({ settings, broker: this.#local, clock: this.#clock, log: this.#log, random: Math.random })
-  }
-}
-
-function queueLimitsOf(limits: Config['limits']): QueueLimits {
-  return {
-    maxMessages: limits.maxQueuedMessages,
-    maxBytes: limits.maxQueuedBytes,
-    maxAge: limits.maxQueuedAge,
-    maxTotalMessages: limits.maxTotalMessages,
-    maxTotalBytes: limits.maxTotalBytes,
-    overflow: limits.overflow,
   }
 }
 

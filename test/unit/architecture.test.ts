@@ -24,10 +24,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   devices: ['kernel', 'mqtt'],
   bridge: ['kernel', 'mqtt'],
   observe: ['kernel', 'mqtt'],
+  dashboard: ['kernel', 'mqtt'],
+  doctor: ['kernel', 'mqtt', 'config'],
   cli: ['kernel', 'mqtt', 'config'],
 }
 /** Folders that nobody's ports.ts concerns: the first layers, and the command line, which is no part of the gateway. */
-const WITHOUT_PORTS = new Set(['kernel', 'mqtt', 'cli'])
+const WITHOUT_PORTS = new Set(['kernel', 'mqtt', 'doctor', 'cli'])
 
 /** Which folder owns a package. `src/` itself is main.ts and index.ts, which join the parts and need none. */
 const OWNERS: Readonly<Record<string, string>> = {
@@ -43,6 +45,10 @@ const OWNERS: Readonly<Record<string, string>> = {
   mqtt: 'src/bridge',
   'node-cron': 'src/devices',
   pino: 'src/kernel',
+  'prom-client': 'src/observe',
+  preact: 'src/dashboard/page',
+  '@preact/signals': 'src/dashboard/page',
+  uplot: 'src/dashboard/page',
   yaml: 'src/config',
   valibot: 'src/config',
   serialport: 'device/serial',
@@ -64,6 +70,9 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
     'package.json',
   ],
 }
+
+/** What runs in the browser. */
+const PAGE = 'src/dashboard/page/'
 
 const MAX_LINES = 500
 
@@ -94,7 +103,7 @@ function arrowFault(from: string, to: string): string | undefined {
   const [top, folder = ''] = from.split('/')
   const [toTop, toFolder = ''] = to.split('/')
   const toPorts = posix.basename(to) === 'ports.ts' && !WITHOUT_PORTS.has(toFolder)
-  if (!to.endsWith('.ts')) return 'relative imports end in .ts'
+  if (!/\.(tsx?|css|json)$/.test(to)) return 'relative imports end in .ts'
   if (from.split('/').length === 2) {
     // src/main.ts knows everybody; device/open-source.ts is device/ like the rest.
     if (top === 'src') return toFolder === 'cli' ? 'the gateway does not know its command line' : undefined
@@ -107,6 +116,11 @@ function arrowFault(from: string, to: string): string | undefined {
   }
   if (toTop !== 'src') return 'only main.ts knows device/'
   if (to.split('/').length === 2) return 'nobody knows main.ts'
+  if (from.startsWith(PAGE)) {
+    const isKnown = to.startsWith(PAGE) || to === 'src/dashboard/api.ts'
+    return isKnown ? undefined : 'the page runs in a browser: it knows api.ts only'
+  }
+  if (to.startsWith(PAGE)) return 'the page runs in a browser'
   const arrows = ARROWS[folder]
   if (arrows === undefined) return `src/${folder} has no row in the table of arrows`
   if (toFolder === folder || arrows.includes(toFolder)) return undefined
@@ -127,7 +141,7 @@ function packageFault(file: string, specifier: string): string | undefined {
 function filesUnder(...folders: string[]): string[] {
   return folders.flatMap(folder =>
     readdirSync(join(ROOT, folder), { withFileTypes: true, recursive: true })
-      .filter(entry => entry.isFile() && entry.name.endsWith('.ts'))
+      .filter(entry => entry.isFile() && /\.tsx?$/.test(entry.name))
       .map(entry => relative(ROOT, join(entry.parentPath, entry.name)).split('\\').join('/')),
   )
 }
@@ -197,6 +211,8 @@ describe('the rules', () => {
     ['main that knows a command', 'src/main.ts', "import { run } from './cli/larder.ts'"],
     ['a package in another folder', 'src/bridge/x.ts', "import { Level } from 'level'"],
     ['a package loaded late in another folder', 'device/sysfs/x.ts', "const { Gpio } = await import('onoff')"],
+    ['a page that knows its server', 'src/dashboard/page/x.tsx', "import { Router } from '../router.ts'"],
+    ['a server that knows its page', 'src/dashboard/x.ts', "import { App } from './page/app.tsx'"],
     ['a part of a scoped package', 'src/devices/x.ts', "import { x } from '@serialport/parser-readline'"],
     ['a package without an owner', 'src/broker/x.ts', "import _ from 'lodash'"],
     ['a built-in without its prefix', 'src/broker/x.ts', "import fs from 'fs'"],
