@@ -1,5 +1,6 @@
 /** SUBSCRIBE and UNSUBSCRIBE, and what a session's subscriptions mean for a message. */
 import type { SubscribePacket, UnsubscribePacket } from '../mqtt/control.ts'
+import { FilterTree } from '../mqtt/filter-tree.ts'
 import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
@@ -13,6 +14,9 @@ import { Slices } from './slices.ts'
 
 /** Answers kept for a session with several subscriptions; when full, all are dropped and found again. */
 const MAX_CACHED_TOPICS = 1_000
+
+/** With so many subscriptions, those that match are looked up in a tree: up to here, looking at each is quicker and holds less. */
+const SEARCHED_FROM = 32
 
 /** Subscriptions that are dealt with before it is looked whether others must have their turn: 4 ms with 1,000 access rules. */
 const BATCH = 64
@@ -31,6 +35,8 @@ export class Subscribing {
   readonly #hub: Hub
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #grants = new Map<string, Grants>()
+  /** Those that are not shared, once there are many. */
+  #tree: FilterTree<Subscription> | null = null
   #shared = 0
   readonly #listener: Listener
 
@@ -62,13 +68,7 @@ export class Subscribing {
   grantsFor(topic: string): Grants {
     const known = this.#grants.get(topic)
     if (known !== undefined) return known
-    const matching: Subscription[] = []
-    for (const subscription of this.#subscriptions.values()) {
-      // A shared filter as it is written matches no topic: '$share/…' is a dollar topic like any other.
-      if (filterMatches(subscription.topic, topic) && splitShare(subscription.topic) === undefined) {
-        matching.push(subscription)
-      }
-    }
+    const matching = this.#subscriptions.size < SEARCHED_FROM ? this.#scan(topic) : this.#search(topic)
     const grants = grantsOf(matching)
     if (this.#grants.size >= MAX_CACHED_TOPICS) this.#grants.clear()
     this.#grants.set(topic, grants)
@@ -150,7 +150,25 @@ export class Subscribing {
       this.#hub.mq.removeListener(filter, this.#listener)
     }
     this.#subscriptions.clear()
+    this.#tree = null
     this.#shared = 0
+  }
+
+  #scan(topic: string): Subscription[] {
+    // A shared filter as it is written matches no topic: '$share/…' is a dollar topic like any other.
+    return [...this.#subscriptions.values()].filter(
+      ({ topic: filter }) => filterMatches(filter, topic) && splitShare(filter) === undefined,
+    )
+  }
+
+  #search(topic: string): Subscription[] {
+    if (this.#tree === null) {
+      this.#tree = new FilterTree()
+      for (const subscription of this.#subscriptions.values()) {
+        if (splitShare(subscription.topic) === undefined) this.#tree.add(subscription.topic, subscription)
+      }
+    }
+    return this.#tree.match(topic)
   }
 
   #check(request: SubscribePacket['subscriptions'][number], packet: SubscribePacket): Subscription {
@@ -236,20 +254,25 @@ export class Subscribing {
   }
 
   #set(subscription: Subscription): void {
-    const isNew = !this.#subscriptions.has(subscription.topic)
+    const before = this.#subscriptions.get(subscription.topic)
     this.#subscriptions.set(subscription.topic, subscription)
     this.#grants.clear()
     if (splitShare(subscription.topic) !== undefined) {
-      if (isNew) this.#shared++
+      if (before === undefined) this.#shared++
       this.#hub.shared.add(this.#session.id, subscription)
     } else {
+      if (before !== undefined) this.#tree?.remove(before.topic, before)
+      this.#tree?.add(subscription.topic, subscription)
       this.#hub.mq.on(subscription.topic, this.#listener)
     }
   }
 
   /** False when there was no such subscription. */
   #delete(filter: string): boolean {
-    if (!this.#subscriptions.delete(filter)) return false
+    const subscription = this.#subscriptions.get(filter)
+    if (subscription === undefined) return false
+    this.#subscriptions.delete(filter)
+    this.#tree?.remove(filter, subscription)
     this.#grants.clear()
     if (splitShare(filter) !== undefined) this.#shared--
     this.#hub.shared.remove(this.#session.id, filter)
