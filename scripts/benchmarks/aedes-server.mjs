@@ -1,6 +1,7 @@
 /**
- * Stock aedes with aedes-persistence-level, set up as its README says, for `scripts/bench store` to measure:
- *   node aedes-server.mjs PORT FOLDER
+ * Stock aedes, set up as its README says, for `scripts/bench` to measure: with aedes-persistence-level when it gets a
+ * folder, in memory without.
+ *   node aedes-server.mjs PORT [FOLDER]
  * Run as it is, without a build: it needs nothing of ours.
  */
 import { createServer } from 'node:net'
@@ -10,12 +11,15 @@ import { Level } from 'level'
 
 const [port, folder] = process.argv.slice(2)
 
-const db = new Level(folder)
-const broker = await Aedes.createBroker({ persistence: persistence(db) })
+const db = folder === undefined ? undefined : new Level(folder)
+const broker = await Aedes.createBroker(db === undefined ? {} : { persistence: persistence(db) })
 const server = createServer(broker.handle)
 server.listen(Number(port), '127.0.0.1')
 
 process.once('SIGTERM', () => {
   server.close()
-  broker.close(() => db.close().then(() => process.exit(0)))
+  broker.close(async () => {
+    await db?.close()
+    process.exit(0)
+  })
 })

@@ -9,8 +9,8 @@ import { startGateway } from '../../test/support/gateway.ts'
 import { Ledger } from '../../test/support/ledger.ts'
 import { startMosquitto } from '../../test/support/mosquitto.ts'
 import { RawClient } from '../../test/support/mqtt-client.ts'
-import { CORE } from './brokers.ts'
 import { count, wholeNumbers } from './command-line.ts'
+import { CORE } from './core.ts'
 
 /** Messages a second: issue of the bridge. */
 const TARGET = 5_000

@@ -9,7 +9,7 @@ import { RawClient } from '../../test/support/mqtt-client.ts'
 import { processorSeconds } from '../../test/support/procfs.ts'
 import { openPty, type Pty } from '../../test/support/pty.ts'
 import { until } from '../../test/support/wait.ts'
-import { CORE } from './brokers.ts'
+import { CORE } from './core.ts'
 
 /** ms between two lines whose time is taken: each finds the gateway idle. */
 const SAMPLE_PAUSE = 10

@@ -1,13 +1,13 @@
 /**
  * The load of `scripts/bench store`: QoS 1 messages into the queues of persistent sessions, and out of them again.
- * As in load.ts nothing is encoded while it is measured: the publisher has a ring of finished packets, each with its own
+ * Nothing is encoded while it is measured: the publisher has a ring of finished packets, each with its own
  * packet identifier, and only writes a message's number into its payload. Packets of one length make an
  * acknowledgement or a message a place in the stream. The numbers tell whether all came, and how often.
  */
 import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { generate } from 'mqtt-packet'
-import { openClient, subscribe } from './load.ts'
+import { openClient, subscribe } from './client.ts'
 
 export interface Enqueuing {
   /** Bytes of a payload, which begins with the message's number. */

@@ -9,7 +9,7 @@ import { freePort } from '../../test/support/free-port.ts'
 import { ROOT } from '../../test/support/gateway.ts'
 import { findBinary } from '../../test/support/needs.ts'
 import { Process } from '../../test/support/process.ts'
-import { CORE } from './brokers.ts'
+import { CORE } from './core.ts'
 import { untilConnack } from './queue-load.ts'
 
 export interface Contestant {

@@ -1,0 +1,102 @@
+/**
+ * The rounds of `scripts/bench`: every scenario on every broker by turns (A B A B), so that whatever else the machine does
+ * meets them alike. The median of the rounds counts.
+ */
+import { median } from './command-line.ts'
+import type { Contestant, Running } from './contestants.ts'
+import type { Figure, Scenario } from './scenarios.ts'
+
+export interface Cell {
+  readonly broker: string
+  readonly scenario: string
+  /** Medians; absent when it could not be measured. */
+  readonly figure?: Figure
+  readonly rounds: readonly Figure[]
+  /** Why a round could not be measured. */
+  readonly fault?: string
+}
+
+export interface ComparisonOptions {
+  readonly brokers: readonly Contestant[]
+  readonly scenarios: readonly Scenario[]
+  readonly rounds: number
+  /** Part of the whole load. */
+  readonly size: number
+  /** Told of each scenario when all have been measured at it. */
+  tell(scenario: Scenario, cells: readonly Cell[]): void
+}
+
+export async function compare(options: ComparisonOptions): Promise<Cell[]> {
+  const standing = new Map<string, Running>()
+  try {
+    for (const broker of options.brokers) standing.set(broker.name, await broker.start())
+    return await takeTurns(options, standing)
+  } finally {
+    for (const running of standing.values()) await running[Symbol.asyncDispose]()
+  }
+}
+
+async function takeTurns(
+  { brokers, scenarios, rounds, size, tell }: ComparisonOptions,
+  standing: ReadonlyMap<string, Running>,
+): Promise<Cell[]> {
+  const all: Cell[] = []
+  for (const scenario of scenarios) {
+    const able = brokers.filter(broker => canDo(broker, scenario))
+    const figures = new Map(able.map(({ name }) => [name, [] as Figure[]]))
+    const faults = new Map<string, string>()
+    for (let round = 0; round < rounds; round++) {
+      for (const broker of able) {
+        try {
+          figures.get(broker.name)?.push(await measure(broker, standing, scenario, size))
+        } catch (error) {
+          faults.set(broker.name, String((error as Error).message))
+        }
+      }
+    }
+    const cells = able.map(({ name }): Cell => {
+      const measured = figures.get(name) ?? []
+      const fault = faults.get(name)
+      return {
+        broker: name,
+        scenario: scenario.name,
+        ...(measured.length === 0 ? {} : { figure: summarise(measured) }),
+        rounds: measured,
+        ...(fault === undefined ? {} : { fault }),
+      }
+    })
+    tell(scenario, cells)
+    all.push(...cells)
+  }
+  return all
+}
+
+function canDo(broker: Contestant, { transport = 'tcp', is5 = false }: Scenario): boolean {
+  return broker.transports.includes(transport) && (broker.speaks5 || !is5)
+}
+
+async function measure(
+  broker: Contestant,
+  standing: ReadonlyMap<string, Running>,
+  scenario: Scenario,
+  size: number,
+): Promise<Figure> {
+  if (scenario.fresh !== true) return scenario.measure(standing.get(broker.name) as Running, size)
+  await using running = await broker.start()
+  return await scenario.measure(running, size)
+}
+
+/** Medians; of what was lost, the sum. */
+function summarise(figures: readonly Figure[]): Figure {
+  const [first] = figures as [Figure]
+  const of = (key: 'value' | 'rate' | 'generator') => median(figures.map(figure => figure[key] ?? Number.NaN))
+  const sum = (key: 'lost' | 'misordered') => figures.reduce((total, figure) => total + (figure[key] ?? 0), 0)
+  return {
+    value: of('value'),
+    unit: first.unit,
+    ...(first.rate === undefined ? {} : { rate: of('rate') }),
+    ...(first.generator === undefined ? {} : { generator: of('generator') }),
+    lost: sum('lost'),
+    misordered: sum('misordered'),
+  }
+}
