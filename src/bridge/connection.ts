@@ -18,12 +18,45 @@ export interface ConnectionSettings {
   readonly proxy?: string | undefined
   /** ms for the name, TCP, proxy and TLS of one address, and as long again for its CONNACK. */
   readonly connectTimeout?: number | undefined
+  /** When it connects; absent, as `automatic`. */
+  readonly startType?: 'automatic' | 'lazy' | 'once' | undefined
+  /** `lazy`: messages that must wait before it connects. */
+  readonly threshold?: number | undefined
+  /** `lazy`: ms without a message either way, after which it disconnects. */
+  readonly idleTimeout?: number | undefined
+  /** `lazy`: ms that a message may wait for others. */
+  readonly maxWait?: number | undefined
+  /** Address of this machine that connections begin at; absent, the system chooses. */
+  readonly bindAddress?: string | undefined
+  /** ms of silence before TCP asks whether the other end is there. */
+  readonly tcpKeepalive?: number | undefined
+  /** Whether the upstream is told that a bridge comes: MQTT 5, a user property; 3.1.1, Mosquitto's bit, and absent, when there is something to fetch. */
+  readonly tryPrivate?: boolean | undefined
+  /** The upstream keeps nothing for us while we are away. */
+  readonly cleanSession?: boolean | undefined
+  /** False: the upstream is not asked to drop subscriptions that rules of before may have left. */
+  readonly unsubscribe?: boolean | undefined
+  /** MQTT 5: ms that the upstream is to keep our session; absent, for ever. */
+  readonly sessionExpiry?: number | undefined
+  /** MQTT 5: QoS > 0 that the upstream may have under way to us. */
+  readonly receiveMaximum?: number | undefined
+  /** MQTT 5: topic aliases, for each direction. */
+  readonly maxTopicAlias?: number | undefined
+  /** Bytes of the largest packet that is sent, where the upstream allows it. */
+  readonly maxPacketSize?: number | undefined
+  readonly maxQos?: 0 | 1 | 2 | undefined
+  /** False: nothing is sent with RETAIN. */
+  readonly outgoingRetain?: boolean | undefined
 }
 
 /** Files are PEM, paths absolute. They are read for each connection, so what was renewed counts from the next one on. */
 export interface UpstreamTls {
-  /** Of those who sign the upstream's certificate; absent, the authorities that Node brings. */
+  /** Of those who sign the upstream's certificate; without any of the three, the authorities that Node brings. */
   readonly ca?: string | undefined
+  /** A folder of such files, each named `*.crt`, `*.pem`, or as `openssl rehash` does. */
+  readonly caFolder?: string | undefined
+  /** The authorities that this machine's system trusts. */
+  readonly systemAuthorities?: boolean | undefined
   /** The bridge's own certificate with its chain, and the key to it. */
   readonly cert?: string | undefined
   readonly key?: string | undefined
@@ -31,6 +64,8 @@ export interface UpstreamTls {
   /** The name in the upstream's certificate, and what is asked for by SNI; absent, the address's. */
   readonly serverName?: string | undefined
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+  /** OpenSSL's names with colons between; those of TLS 1.3 begin with `TLS_`. */
+  readonly ciphers?: string | undefined
   /** False: the certificate must be signed by a known authority, but may be for another name. */
   readonly checkName?: boolean | undefined
   readonly pskIdentity?: string | undefined
@@ -42,6 +77,8 @@ export interface UpstreamTls {
 export interface LinkMemory {
   /** Set when the upstream takes nothing newer. */
   version?: 4
+  /** The upstream knows nothing of `tryPrivate`. */
+  isPlain?: boolean
   /** Index of the address that the last connection had. */
   address?: number
 }

@@ -7,7 +7,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type { ConnectionSettings, UpstreamAddress } from './connection.ts'
 import { lookupUntil } from './names.ts'
-import { tlsOptionsOf } from './tls.ts'
+import { tlsOptionsOf, type UpstreamTlsOptions } from './tls.ts'
 
 /** Milliseconds for one of several addresses of a name before the next is tried too. Node's 250 ms fail every one on a slow link. */
 const NEXT_ADDRESS_DELAY = 5_000
@@ -15,32 +15,40 @@ const NEXT_ADDRESS_DELAY = 5_000
 const TCP_KEEPALIVE = 60_000
 const HTTP_OK = 200
 
+/** Undefined when the address says nothing of TLS. Rejects as `tlsOptionsOf`. */
+export async function readTls(
+  address: UpstreamAddress,
+  settings: ConnectionSettings,
+): Promise<UpstreamTlsOptions | undefined> {
+  const isSecure = address.protocol === 'mqtts' || address.protocol === 'wss'
+  return isSecure ? await tlsOptionsOf(settings.tls ?? {}, address) : undefined
+}
+
 /**
- * A connected socket, with TLS if the address says so. Rejects with what the system or TLS says, or with the reason
- * of `signal`; then nothing is left open.
+ * A connected socket, with TLS if that was read. Rejects with what the system or TLS says, or with the reason of
+ * `signal`; then nothing is left open.
  */
 export async function dial(
   address: UpstreamAddress,
   settings: ConnectionSettings,
-  signal: AbortSignal,
+  { tls, signal }: { tls: UpstreamTlsOptions | undefined; signal: AbortSignal },
 ): Promise<Socket> {
   signal.throwIfAborted()
-  const isSecure = address.protocol === 'mqtts' || address.protocol === 'wss'
-  // Before anything is opened: a file that cannot be read is no reason to knock.
-  const tls = isSecure ? await tlsOptionsOf(settings.tls ?? {}, address) : undefined
-  signal.throwIfAborted()
-  const socket =
-    settings.proxy === undefined
-      ? await open(address.host, address.port, signal)
-      : await throughProxy(new URL(settings.proxy), address, signal)
-  socket.setKeepAlive(true, TCP_KEEPALIVE)
-  return tls === undefined ? socket : await secure(socket, tls, signal)
+  const { proxy, bindAddress, tcpKeepalive = TCP_KEEPALIVE } = settings
+  const local = bindAddress === undefined ? {} : { localAddress: bindAddress }
+  const plain =
+    proxy === undefined
+      ? await open({ host: address.host, port: address.port, ...local }, signal)
+      : await throughProxy(new URL(proxy), address, { signal, local })
+  plain.setKeepAlive(true, tcpKeepalive)
+  return tls === undefined ? plain : await secure(plain, tls.options, signal)
 }
 
-async function open(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+type Local = { localAddress?: string }
+
+async function open(target: { host: string; port: number } & Local, signal: AbortSignal): Promise<Socket> {
   const socket = connectTcp({
-    host,
-    port,
+    ...target,
     noDelay: true,
     lookup: lookupUntil(signal),
     autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_DELAY,
@@ -86,7 +94,11 @@ function ready(socket: Socket, event: 'connect' | 'secureConnect', signal: Abort
 }
 
 /** RFC 9110 §9.3.6. */
-function throughProxy(proxy: URL, { host, port }: UpstreamAddress, signal: AbortSignal): Promise<Socket> {
+function throughProxy(
+  proxy: URL,
+  { host, port }: UpstreamAddress,
+  { signal, local }: { signal: AbortSignal; local: Local },
+): Promise<Socket> {
   const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
   const login = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`
   return new Promise((resolve, reject) => {
@@ -96,6 +108,7 @@ function throughProxy(proxy: URL, { host, port }: UpstreamAddress, signal: Abort
       port: proxy.port === '' ? 80 : Number(proxy.port),
       path: target,
       agent: false,
+      ...local,
       lookup: lookupUntil(signal),
       headers: {
         host: target,

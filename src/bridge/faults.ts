@@ -64,6 +64,8 @@ const REFUSALS: Readonly<Record<number, Fault>> = {
   149: { reason: 'the upstream says that a packet was too large' },
   151: { reason: 'the upstream says that a quota is used up' },
   152: { reason: 'the administrator of the upstream has ended the connection' },
+  154: { reason: 'the upstream takes nothing with the retain flag', hint: 'Write "outgoing_retain: false".' },
+  155: { reason: 'the upstream does not take this QoS', hint: 'Write "max_qos: 1", or 0.' },
   156: OTHER_SERVER,
   157: OTHER_SERVER,
   159: { reason: 'the upstream says that there are too many connections a second' },
@@ -141,6 +143,8 @@ export function faultOf(error: unknown, place: string): Fault {
       return { reason: `the name in ${place} is not known`, hint: 'Check "url".' }
     case 'EAI_AGAIN':
       return { reason: `the name in ${place} cannot be looked up now: is the network up?` }
+    case 'EADDRNOTAVAIL':
+      return { reason: 'this machine has no such address to connect from', hint: 'Check "bind_address".' }
     case 'ENETUNREACH':
     case 'EHOSTUNREACH':
       return { reason: `there is no way to ${place}: is the network up?` }
@@ -154,6 +158,12 @@ export function faultOf(error: unknown, place: string): Fault {
   if (message === 'connack timeout') return { reason: `${place} does not answer` }
   if (message === 'Keepalive timeout') return { reason: `${place} does not answer any more` }
   return { reason: message }
+}
+
+/** A certificate was not valid by the clock of this machine, at one of the addresses. `error` as for `faultOf`. */
+export function isClockFault(error: unknown): boolean {
+  if (error instanceof UpstreamFault) return error.failures.some(each => isClockFault(each.error))
+  return ['CERT_NOT_YET_VALID', 'CERT_HAS_EXPIRED'].includes(systemCodeOf(error) ?? '')
 }
 
 /** Several addresses failed: what is wrong with each, and the first thing that can be done. */

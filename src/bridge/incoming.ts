@@ -13,10 +13,10 @@ import { Deque } from '../kernel/deque.ts'
 import type { Log } from '../kernel/log.ts'
 import { ACK_LENGTH, writeAck } from '../mqtt/acks.ts'
 import { PacketType } from '../mqtt/packets.ts'
+import { ReceivedAliases } from './aliases.ts'
 import type { Echoes } from './echoes.ts'
-import { fetchedBy } from './hops.ts'
 import type { UpstreamLimits } from './limits.ts'
-import type { BridgeBroker, BridgeRule } from './ports.ts'
+import { BRIDGE_PROPERTY, type BridgeBroker, type BridgeRule } from './ports.ts'
 import { localRouteOf, upstreamFilters } from './remap.ts'
 import { propertiesOf } from './wire-properties.ts'
 
@@ -24,6 +24,12 @@ import { propertiesOf } from './wire-properties.ts'
 const RECEIVE_MAXIMUM = 200
 /** Seconds that an upstream is asked to keep our session: for ever [MQTT-3.1.2-23]. */
 const SESSION_EXPIRY = 0xffff_ffff
+/** Topic filters of one SUBSCRIBE: what the strictest of clouds takes. */
+const MAX_FILTERS = 8
+/** Topics that an upstream may have retained, as far as it is remembered which came: those of a large house. */
+const MAX_REPLAYED = 10_000
+/** MQTT 5 §3.8.3.1. */
+const RetainHandling = { ALWAYS: 0, IF_NEW: 1, NEVER: 2 } as const
 /** Reason codes from here on are failures (MQTT 5 §2.4, and 3.1.1's one). */
 const FAILURE = 0x80
 
@@ -43,7 +49,13 @@ export class Incoming {
   readonly #counts: IncomingCounts
   readonly #cut: (error: Error) => void
   readonly #owed = new Deque<Owed>()
+  readonly #aliases = new ReceivedAliases()
+  readonly #leftOver: readonly string[]
   #client: MqttClient | undefined
+  /** Topics of which a retained message has come since we subscribed: the first may be an old one. */
+  #replayed: Set<string> | undefined
+  /** What the upstream has retained is still to be fetched. */
+  #isLater = false
 
   constructor(deps: {
     /** The bridge's session here. */
@@ -53,6 +65,8 @@ export class Incoming {
     echoes: Echoes
     log: Log
     counts: IncomingCounts
+    /** Topic filters that the upstream may still hold from rules of before; it is asked to drop them. */
+    leftOver: readonly string[]
     /** Ends the connection: what was not acknowledged comes again on the next. */
     cut: (error: Error) => void
   }) {
@@ -62,12 +76,15 @@ export class Incoming {
     this.#echoes = deps.echoes
     this.#log = deps.log
     this.#counts = deps.counts
+    this.#leftOver = deps.leftOver
     this.#cut = deps.cut
   }
 
   /** What CONNECT is to say, and MQTT.js is to use. `keepsSession`: the upstream is to remember us over connections. */
   options(keepsSession: boolean): Partial<IClientOptions> {
-    if (!keepsSession) return {}
+    // By this another gateway knows what comes here twice.
+    const saysBridge = { userProperties: { [BRIDGE_PROPERTY]: '1' } }
+    if (!keepsSession) return { properties: saysBridge }
     const store: Store = {
       put: (_packet, done) => {
         done()
@@ -85,7 +102,7 @@ export class Incoming {
       },
       close: done => done(),
     }
-    const properties = { receiveMaximum: RECEIVE_MAXIMUM, sessionExpiryInterval: SESSION_EXPIRY }
+    const properties = { ...saysBridge, receiveMaximum: RECEIVE_MAXIMUM, sessionExpiryInterval: SESSION_EXPIRY }
     return { clean: false, incomingStore: store, properties }
   }
 
@@ -97,8 +114,18 @@ export class Incoming {
     })
   }
 
-  /** The connection is up. `isNew`: the first since the start, when the rules may be others. `done` when the upstream has answered. */
-  open(client: MqttClient, { sessionPresent, version }: UpstreamLimits, isNew: boolean, done: () => void): void {
+  /**
+   * The connection is up. `isNew`: the first since the start, when the rules may be others. `hasNews`: what waits here is
+   * newer than what the upstream has retained, which should come later (see `fetchRetained`). `done` when the upstream has
+   * answered.
+   */
+  open(
+    client: MqttClient,
+    { sessionPresent, version }: UpstreamLimits,
+    { isNew, hasNews }: { isNew: boolean; hasNews: boolean },
+    done: () => void,
+  ): void {
+    if (sessionPresent && isNew && this.#leftOver.length > 0) client.unsubscribe([...this.#leftOver])
     if (this.#rules.length === 0) {
       done()
       return
@@ -108,18 +135,37 @@ export class Incoming {
       done()
       return
     }
-    const filters: Record<string, object> = {}
+    this.#isLater = version === 5 && !sessionPresent && hasNews
     // Retained messages come with a subscription that is new, not with each connection.
-    for (const [filter, qos] of upstreamFilters(this.#rules)) {
-      filters[filter] = version === 5 ? { qos, nl: true, rap: true, rh: 1 } : { qos }
-    }
-    client.subscribe(filters as Parameters<MqttClient['subscribe']>[0], (error, _subscriptions, suback) => {
+    const rh = this.#isLater ? RetainHandling.NEVER : RetainHandling.IF_NEW
+    const filters = [...upstreamFilters(this.#rules)].map(([filter, qos]): [string, object] => {
+      return [filter, version === 5 ? { qos, nl: true, rap: true, rh } : { qos }]
+    })
+    this.#replayed = new Set()
+    this.#subscribe(client, filters, done)
+  }
+
+  /** What waited here is there: what the upstream has retained may come now, if it was put off. */
+  fetchRetained(): void {
+    if (!this.#isLater || this.#client === undefined) return
+    this.#isLater = false
+    const rh = RetainHandling.ALWAYS
+    const filters = [...upstreamFilters(this.#rules)].map(([filter, qos]): [string, object] => {
+      return [filter, { qos, nl: true, rap: true, rh }]
+    })
+    this.#subscribe(this.#client, filters, () => {})
+  }
+
+  #subscribe(client: MqttClient, filters: [string, object][], done: () => void): void {
+    const [some, others] = [filters.slice(0, MAX_FILTERS), filters.slice(MAX_FILTERS)]
+    client.subscribe(Object.fromEntries(some) as Parameters<MqttClient['subscribe']>[0], (error, _all, suback) => {
       const granted = (suback?.granted ?? []) as number[]
-      const refused = Object.keys(filters).filter((_filter, at) => (granted[at] ?? 0) >= FAILURE)
+      const refused = some.map(([filter]) => filter).filter((_filter, at) => (granted[at] ?? 0) >= FAILURE)
       // What it does let us do goes on.
       if (refused.length > 0) this.#log.warn({ filters: refused }, 'the upstream does not let this bridge subscribe')
       else if (error) this.#cut(error)
-      done()
+      if (others.length > 0 && !client.disconnecting && client.connected) this.#subscribe(client, others, done)
+      else done()
     })
   }
 
@@ -131,6 +177,9 @@ export class Incoming {
 
   #receive(packet: IPublishPacket & { messageId?: number }): void {
     const { qos, messageId: packetId = 0 } = packet
+    const topic = this.#aliases.topicOf(packet.topic, packet.properties?.topicAlias)
+    if (topic === undefined) return
+    packet.topic = topic
     packet.qos = 0
     const type = qos === 2 ? PacketType.PUBREC : PacketType.PUBACK
     const owed = qos === 0 ? null : new Owed(this, type, packetId)
@@ -150,19 +199,39 @@ export class Incoming {
     owed?.settled()
   }
 
-  /** Undefined when it is published. */
+  /** What is wrong with it; undefined when it is published, or was before. */
   #publish(packet: IPublishPacket, qos: 0 | 1 | 2, owed: Owed | null, packetId: number): string | undefined {
     const { topic, retain } = packet
     const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload)
-    const properties = fetchedBy(this.#broker.gatewayId, propertiesOf(packet.properties) ?? {})
-    if (properties === undefined) return 'it has come through this gateway before'
-    if (this.#echoes.isEcho(topic, payload)) return 'this gateway sent it'
+    if (this.#echoes.isEcho(topic, payload)) {
+      this.#counts.ignored++
+      owed?.settled()
+      return undefined
+    }
     const route = localRouteOf(this.#rules, topic)
     if (route === undefined) return 'no rule maps its topic to a topic name'
-    const message = { topic: route.topic, payload, qos, retain: retain && route.keepsRetain, properties }
-    const fault = this.#broker.receive(this.#clientId, message, owed, qos === 2 ? packetId : undefined)
-    if (fault === undefined) this.#counts.received++
-    return fault
+    const message = {
+      topic: route.topic,
+      payload,
+      qos,
+      retain: retain && route.keepsRetain,
+      properties: propertiesOf(packet.properties),
+      upstreamTopic: topic,
+      isReplay: retain && this.#isFirst(topic),
+    }
+    const receipt = this.#broker.receive(this.#clientId, message, owed, qos === 2 ? packetId : undefined)
+    if (typeof receipt === 'object') return receipt.fault
+    if (receipt === 'known') this.#counts.ignored++
+    else this.#counts.received++
+    return undefined
+  }
+
+  #isFirst(topic: string): boolean {
+    const replayed = this.#replayed
+    if (replayed === undefined || replayed.has(topic)) return false
+    if (replayed.size >= MAX_REPLAYED) this.#replayed = undefined
+    else replayed.add(topic)
+    return true
   }
 
   sendOwed(): void {

@@ -18,7 +18,8 @@ export interface Outage {
   readonly error: unknown
   /** Messages in the spool. */
   readonly waiting: number
-  readonly retryInMs: number
+  /** Undefined: not for now. */
+  readonly retryInMs: number | undefined
 }
 
 export class LinkLog {

@@ -1,29 +1,22 @@
 /**
  * The sending half of a bridge's session with its upstream, on one connection. MQTT.js does the exchanges; what it would
- * remember of them stands in our queue, so that a crash ends none: the packet identifier follows from the place in
- * the queue, and PUBREL waits until PUBREC is on record (its "outgoing store" is asked just before PUBREL is sent).
+ * remember of them stands in our queues, so that a crash ends none: the packet identifier follows from the place in
+ * the queue, or is on record when that one was in use, and PUBREL waits until PUBREC is on record (its "outgoing store"
+ * is asked just before PUBREL is sent).
  */
 import { Readable } from 'node:stream'
 import type { IClientOptions, MqttClient } from 'mqtt'
-import type { Delivery, SessionQueue } from '../broker/ports.ts'
+import type { Delivery } from '../broker/ports.ts'
 import { ACK_LENGTH, writeAck } from '../mqtt/acks.ts'
 import { PacketType } from '../mqtt/packets.ts'
-import type { Properties } from '../mqtt/properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
-import type { Route } from './remap.ts'
+import { SentAliases } from './aliases.ts'
+import { PACKET_IDS } from './lanes.ts'
+import type { Parcel } from './parcels.ts'
+import type { Taken } from './spool.ts'
 import { wirePropertiesOf } from './wire-properties.ts'
 
-/** [MQTT-2.3.1-1] */
-const PACKET_IDS = 65_535
-
 type Store = NonNullable<IClientOptions['outgoingStore']>
-
-export interface OutgoingMessage {
-  readonly route: Route
-  readonly retain: boolean
-  readonly dup: boolean
-  readonly properties: Properties | undefined
-}
 
 export interface Outcome {
   /** The upstream has it: PUBACK, PUBCOMP, or at QoS 0 the socket took it. */
@@ -33,31 +26,45 @@ export interface Outcome {
 }
 
 export class Outgoing {
-  readonly #queue: SessionQueue
-  /** Under their packet identifiers. */
-  readonly #inFlight = new Map<number, Delivery>()
+  /** Of QoS 1 and 2, under their packet identifiers; also what only has its identifier yet. */
+  readonly #inFlight = new Map<number, Taken>()
+  /** Of QoS 0: the socket has not taken them yet. */
+  readonly #unsent = new Set<Taken>()
+  #bytes = 0
   /** PUBREC came and is being put on record. */
   readonly #releasing = new Set<Delivery>()
   /** Of the PUBLISH that is being handed to MQTT.js. */
   #nextId: number | undefined
   #lastId: number | null = null
+  /** Of SUBSCRIBE and whatever else is no message of the spool: the last one that was given. */
+  #lastSpareId = PACKET_IDS + 1
+  #aliases = new SentAliases(0)
   #closed = false
   readonly #onSession: () => void
 
   /** `onSession` is called when CONNACK has come, before MQTT.js looks at anything behind it. */
-  constructor(deps: { queue: SessionQueue; onSession: () => void }) {
-    this.#queue = deps.queue
+  constructor(deps: { onSession: () => void }) {
     this.#onSession = deps.onSession
   }
 
-  /** Messages sent and not done with, those of QoS 0 that the socket has not taken among them. */
+  /** PUBLISH packets sent and not done with, those of QoS 0 that the socket has not taken among them. */
   get size(): number {
-    return this.#inFlight.size
+    return this.#inFlight.size + this.#unsent.size
+  }
+
+  /** Bytes of their payloads. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** The one that waits longest. */
-  get oldest(): Delivery | undefined {
-    return this.#inFlight.values().next().value
+  get oldest(): Taken | undefined {
+    return this.#inFlight.values().next().value ?? this.#unsent.values().next().value
+  }
+
+  /** The upstream allows topic aliases up to `max` (MQTT 5). */
+  allowAliases(max: number): void {
+    this.#aliases = new SentAliases(max)
   }
 
   /** What MQTT.js is to use. */
@@ -97,33 +104,54 @@ export class Outgoing {
     }
   }
 
-  /** False when its packet identifier belongs to a message that is still in flight [MQTT-2.3.1-4]: 65,534 others were faster. */
-  send(client: MqttClient, delivery: Delivery, message: OutgoingMessage, outcome: Outcome): boolean {
-    const { route, retain, dup, properties } = message
+  /**
+   * Gives the message its packet identifier, for QoS 1 and 2. `done` is called with it, now, or when it is on record
+   * because it is another than follows from its place: the one that does belongs to a message in flight [MQTT-2.3.1-4].
+   */
+  claim(taken: Taken, done: (packetId: number) => void): void {
+    const { spool, delivery } = taken
+    let packetId = spool.packetIdOf(delivery)
+    const isFree = !this.#inFlight.has(packetId)
+    while (this.#inFlight.has(packetId)) packetId = (packetId % PACKET_IDS) + 1
+    this.#inFlight.set(packetId, taken)
+    if (isFree) {
+      done(packetId)
+      return
+    }
+    spool.queue.assign(delivery, packetId, () => {
+      if (!this.#closed) done(packetId)
+    })
+  }
+
+  /** Sends it. `packetId` as `claim` has given it for the first member; undefined for QoS 0. */
+  send(client: MqttClient, parcel: Parcel, packetId: number | undefined, outcome: Outcome): void {
+    const { route, payload, retain, dup, properties, members } = parcel
+    const [first] = members as [Taken]
     const { qos } = route
-    const packetId = packetIdOf(delivery)
-    if (this.#inFlight.has(packetId)) return false
-    this.#inFlight.set(packetId, delivery)
+    if (packetId === undefined) this.#unsent.add(first)
+    this.#bytes += payload.length
     this.#nextId = packetId
+    const { topic, alias } = this.#aliases.take(route.topic)
+    const wire = properties === undefined ? {} : wirePropertiesOf(properties)
     const options = {
       qos,
       retain,
       dup: dup && qos > 0, // [MQTT-3.3.1-2]
-      ...(properties === undefined ? {} : { properties: wirePropertiesOf(properties) }),
+      ...(properties === undefined ? {} : { properties: alias === undefined ? wire : { ...wire, topicAlias: alias } }),
     }
-    client.publish(route.topic, delivery.message.payload, options, error => this.#onEnd(packetId, error, outcome))
+    client.publish(topic, payload, options, error => {
+      if (error) this.#aliases.forget(route.topic)
+      this.#onEnd(first, packetId, payload.length, error, outcome)
+    })
     this.#nextId = undefined
-    return true
   }
 
   /** Goes on with an exchange of QoS 2 whose PUBREC came on an earlier connection [MQTT-4.4.0-1]. */
-  resume(client: MqttClient, delivery: Delivery, outcome: Outcome): void {
-    const packetId = packetIdOf(delivery)
-    this.#inFlight.set(packetId, delivery)
+  resume(client: MqttClient, taken: Taken, packetId: number, outcome: Outcome): void {
     client.outgoing[packetId] = {
       volatile: false,
       cmd: 'pubrel',
-      cb: error => this.#onEnd(packetId, error, outcome),
+      cb: error => this.#onEnd(taken, packetId, 0, error, outcome),
     }
     const pubrel = Buffer.allocUnsafe(ACK_LENGTH)
     writeAck(pubrel, 0, PacketType.PUBREL, packetId)
@@ -134,45 +162,45 @@ export class Outgoing {
   close(): void {
     this.#closed = true
     this.#inFlight.clear()
+    this.#unsent.clear()
+    this.#bytes = 0
   }
 
-  #onEnd(packetId: number, error: unknown, outcome: Outcome): void {
+  #onEnd(taken: Taken, packetId: number | undefined, bytes: number, error: unknown, outcome: Outcome): void {
     if (this.#closed) return
     const code = (error as { code?: unknown } | null | undefined)?.code
     // MQTT.js says here, too, that the connection has ended; that has no code.
     if (error && typeof code !== 'number') return
-    const delivery = this.#inFlight.get(packetId)
-    this.#inFlight.delete(packetId)
+    if (packetId === undefined) this.#unsent.delete(taken)
+    else this.#inFlight.delete(packetId)
+    this.#bytes -= bytes
     // PUBCOMP may say that the exchange had been ended before (MQTT 5 §3.7.2.1).
-    const wasDone = code === ReasonCode.PACKET_IDENTIFIER_NOT_FOUND && delivery?.released !== undefined
+    const wasDone = code === ReasonCode.PACKET_IDENTIFIER_NOT_FOUND && taken.delivery.released !== undefined
     if (error && !wasDone) outcome.refused(code as number)
     else outcome.done()
   }
 
   #release(packetId: number, done: () => void): void {
-    const delivery = this.#inFlight.get(packetId)
-    if (delivery === undefined || delivery.qos !== 2) {
+    const taken = this.#inFlight.get(packetId)
+    if (taken === undefined || taken.delivery.qos !== 2) {
       done()
       return
     }
+    const { spool, delivery } = taken
     // PUBREL follows when the first PUBREC is on record.
     if (this.#releasing.has(delivery)) return
     this.#releasing.add(delivery)
-    this.#queue.release(delivery, () => {
+    spool.queue.release(delivery, () => {
       this.#releasing.delete(delivery)
       if (!this.#closed) done()
     })
   }
 
-  /** For SUBSCRIBE: from the end, where messages come last. */
+  /** From the end, where messages come last; another each time, for several may be under way [MQTT-2.3.1-2]. */
   #spareId(): number {
-    let packetId = PACKET_IDS
-    while (this.#inFlight.has(packetId)) packetId--
-    return packetId
+    do {
+      this.#lastSpareId = this.#lastSpareId > 1 ? this.#lastSpareId - 1 : PACKET_IDS
+    } while (this.#inFlight.has(this.#lastSpareId))
+    return this.#lastSpareId
   }
-}
-
-/** The same after a restart: what the upstream remembers of an exchange of QoS 2 must not be about another message. */
-function packetIdOf(delivery: Delivery): number {
-  return delivery.packetId ?? (delivery.index % PACKET_IDS) + 1
 }

@@ -7,7 +7,7 @@
  */
 import type { QoS } from '../mqtt/packets.ts'
 import { filterMatches, topicNameFault } from '../mqtt/topics.ts'
-import type { BridgeRule, BridgeSettings, SpoolFilter } from './ports.ts'
+import type { BridgeRule, BridgeSettings } from './ports.ts'
 
 export interface Route {
   /** Topic name on the other side. */
@@ -15,16 +15,7 @@ export interface Route {
   readonly qos: QoS
   /** RETAIN may go along. */
   readonly keepsRetain: boolean
-}
-
-/** The topic filters that the spool of these rules subscribes to, each once. A QoS 0 rule is spooled too. */
-export function spoolFilters(rules: readonly BridgeRule[]): SpoolFilter[] {
-  const filters = new Map<string, 1 | 2>()
-  for (const rule of rules) {
-    const filter = filterOf(rule, 'localPrefix')
-    filters.set(filter, rule.qos === 2 ? 2 : (filters.get(filter) ?? 1))
-  }
-  return [...filters].map(([filter, qos]) => ({ filter, qos }))
+  readonly rule: BridgeRule
 }
 
 /** The topic filters that these rules subscribe to upstream, each once with its highest QoS. */
@@ -35,6 +26,21 @@ export function upstreamFilters(rules: readonly BridgeRule[]): Map<string, QoS> 
     filters.set(filter, Math.max(rule.qos, filters.get(filter) ?? 0) as QoS)
   }
   return filters
+}
+
+/**
+ * Topic filters that the upstream would still send for if these rules had been for the other direction before: those of
+ * `out` that `from` does not ask for.
+ */
+export function leftOverFilters({
+  out,
+  in: from,
+}: {
+  out: readonly BridgeRule[]
+  in: readonly BridgeRule[]
+}): string[] {
+  const wanted = upstreamFilters(from)
+  return [...upstreamFilters(out).keys()].filter(filter => !wanted.has(filter))
 }
 
 /** Where a local `topic` goes, or undefined when no rule maps it to a valid topic name. */
@@ -62,13 +68,15 @@ function route(rules: readonly BridgeRule[], topic: string, from: Side, to: Side
   const mapped = (rule[to] ?? '') + (topic.startsWith(prefix) ? topic.slice(prefix.length) : topic)
   // How many levels it may have is for the other side to say.
   if (topicNameFault(mapped, Number.POSITIVE_INFINITY) !== undefined) return undefined
-  return { topic: mapped, qos: rule.qos, keepsRetain: rule.retain !== 'clear' }
+  return { topic: mapped, qos: rule.qos, keepsRetain: rule.retain !== 'clear', rule }
 }
 
-function filterOf(rule: BridgeRule, side: Side): string {
+/** The topic filter of a rule on one side. */
+export function filterOf(rule: BridgeRule, side: Side): string {
   return (rule[side] ?? '') + rule.filter
 }
 
-function isRemapping(rule: BridgeRule): boolean {
+/** Such rules come before the others. */
+export function isRemapping(rule: BridgeRule): boolean {
   return (rule.localPrefix ?? '') !== '' || (rule.remotePrefix ?? '') !== ''
 }

@@ -5,37 +5,43 @@
 import type { IClientOptions, MqttClient } from 'mqtt'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
+import type { QoS } from '../mqtt/packets.ts'
+import type { ConnectionSettings } from './connection.ts'
 import type { BridgeBroker, BridgeSettings, BridgeState } from './ports.ts'
 
-const OPTIONS = { qos: 1, retain: true } as const
+type Settings = BridgeSettings & Pick<ConnectionSettings, 'outgoingRetain' | 'maxQos'>
 
 export class StatusTopics {
   readonly #broker: BridgeBroker
-  readonly #settings: BridgeSettings
+  readonly #settings: Settings
   readonly #log: Log
   readonly #topic: string
+  /** As far as an upstream allows them. */
+  readonly #upstreamOptions: { readonly qos: QoS; readonly retain: boolean }
   #last = new Map<string, string>()
 
-  constructor(deps: { broker: BridgeBroker; settings: BridgeSettings; log: Log }) {
+  constructor(deps: { broker: BridgeBroker; settings: Settings; log: Log }) {
     this.#broker = deps.broker
     this.#settings = deps.settings
     this.#log = deps.log
-    this.#topic = `$SYS/broker/connection/${deps.settings.clientId.replace(/[+#]/g, '-')}/state`
+    const { notificationTopic, clientId, maxQos = 2, outgoingRetain = true } = deps.settings
+    this.#upstreamOptions = { qos: Math.min(1, maxQos) as QoS, retain: outgoingRetain }
+    this.#topic = notificationTopic ?? `$SYS/broker/connection/${clientId.replace(/[+#]/g, '-')}/state`
   }
 
   /** The will that an upstream is given. */
   options(): Partial<IClientOptions> {
     if (this.#settings.notifyUpstream !== true) return {}
-    return { will: { topic: this.#topic, payload: Buffer.from('0'), ...OPTIONS } }
+    return { will: { topic: this.#topic, payload: Buffer.from('0'), ...this.#upstreamOptions } }
   }
 
   sayHello(client: MqttClient): void {
-    if (this.#settings.notifyUpstream === true) client.publish(this.#topic, '1', OPTIONS, ignore)
+    if (this.#settings.notifyUpstream === true) client.publish(this.#topic, '1', this.#upstreamOptions, ignore)
   }
 
   /** A DISCONNECT follows, and takes the will away [MQTT-3.1.2-10]. */
   sayGoodbye(client: MqttClient | undefined): void {
-    if (this.#settings.notifyUpstream === true) client?.publish(this.#topic, '0', OPTIONS, ignore)
+    if (this.#settings.notifyUpstream === true) client?.publish(this.#topic, '0', this.#upstreamOptions, ignore)
   }
 
   /** Tells this gateway. What has not changed is not told again. */

@@ -12,7 +12,7 @@ const GUILTY_AFTER = 3
 export const PROOF_TIME = 1_000
 
 export class Suspicion {
-  #index: number | undefined
+  #suspect: string | undefined
   #ends = 0
 
   /** Nothing goes before `PROOF_TIME`, and then only one message at a time. */
@@ -23,15 +23,18 @@ export class Suspicion {
   /** The upstream has acknowledged something. */
   clear(): void {
     this.#ends = 0
-    this.#index = undefined
+    this.#suspect = undefined
   }
 
-  /** A connection has ended without an acknowledgement. `index` is the oldest message in flight. Returns true when that is guilty. */
-  ended(index: number | undefined): boolean {
+  /**
+   * A connection has ended without an acknowledgement. `oldest` names the place of the oldest message in flight, in its
+   * spool. Returns true when that is guilty.
+   */
+  ended(oldest: string | undefined): boolean {
     // Before it was sent: not its fault.
-    if (index === undefined) return false
-    this.#ends = index === this.#index ? this.#ends + 1 : 1
-    this.#index = index
+    if (oldest === undefined) return false
+    this.#ends = oldest === this.#suspect ? this.#ends + 1 : 1
+    this.#suspect = oldest
     return this.#ends >= SUSPECT_AFTER + GUILTY_AFTER
   }
 }

@@ -8,18 +8,17 @@
 import type { Duplex } from 'node:stream'
 import type { IClientOptions, IConnackPacket, MqttClient, connect as mqttConnect } from 'mqtt'
 import type { Clock, Timer } from '../kernel/clock.ts'
+import { connectOptions, type Way, waysOf } from './connect-options.ts'
 import { addressesOf, addressOf, type ConnectionSettings, type LinkMemory, type UpstreamAddress } from './connection.ts'
-import { dial } from './dial.ts'
+import { dial, readTls } from './dial.ts'
 import { type Failure, UpstreamFault } from './faults.ts'
-import { limitsOf, type ProtocolVersion, type UpstreamLimits } from './limits.ts'
+import { limitsOf, type UpstreamLimits } from './limits.ts'
 import type { BridgeSettings } from './ports.ts'
 
 /** Milliseconds for one address: name, TCP and TLS together, and again for its CONNACK. */
 const CONNECT_TIMEOUT = 30_000
 /** Milliseconds for outstanding acknowledgements and the goodbye when the gateway stops. */
 const CLOSE_TIMEOUT = 2_000
-/** Largest keepalive in seconds that CONNECT can carry (MQTT 3.1.1 §3.1.2.10). */
-const MAX_KEEPALIVE = 65_535
 /** Milliseconds between two looks whether the first address answers again. */
 const FIRST_CHECK_INTERVAL = 60_000
 /** Looks in a row at which it must answer: who comes and goes is not gone back to. */
@@ -48,20 +47,24 @@ export class Upstream {
   #client: MqttClient | undefined
   #address: UpstreamAddress
   #limits: UpstreamLimits | undefined
+  /** Of the files of TLS as they were read for this connection; undefined before that, and without TLS. */
+  #fingerprint: string | undefined
   #error: unknown
-  /** It has just said that it does not speak MQTT 5. */
-  #isOld = false
   #down = false
   #closing = false
   #firstTimer: Timer | undefined
   #firstAnswers = 0
-  #onClosed: (() => void) | undefined
+  readonly #ended: Promise<void>
+  #onEnded: () => void = () => {}
 
   /** Begins to connect. */
   constructor(deps: UpstreamDependencies) {
     this.#deps = deps
     this.#addresses = addressesOf(deps.settings, deps.memory ?? {})
     this.#address = this.#addresses[0] as UpstreamAddress
+    this.#ended = new Promise(resolve => {
+      this.#onEnded = resolve
+    })
     void this.#connect()
   }
 
@@ -85,6 +88,17 @@ export class Upstream {
     return this.#client
   }
 
+  /**
+   * True when the files of TLS have become others than this connection began with. Rejects with a `LarderError` when
+   * they cannot be used.
+   */
+  async isOutdated(): Promise<boolean> {
+    const before = this.#fingerprint
+    if (before === undefined) return false
+    const tls = await readTls(this.#address, this.#deps.settings)
+    return tls?.fingerprint !== before && this.#fingerprint === before
+  }
+
   /** Bytes that the socket has not taken yet. */
   get unsent(): number {
     return this.#client?.stream.writableLength ?? 0
@@ -100,12 +114,9 @@ export class Upstream {
   /** Waits for outstanding acknowledgements, says DISCONNECT and closes, within `CLOSE_TIMEOUT`. `onDown` is called before it resolves. */
   async close(): Promise<void> {
     if (this.#down) return
-    const closed = new Promise<void>(resolve => {
-      this.#onClosed = resolve
-    })
     this.#leave()
     const late = this.#deps.clock.after(CLOSE_TIMEOUT, () => this.cut(undefined))
-    await closed
+    await this.#ended
     late.cancel()
   }
 
@@ -120,32 +131,30 @@ export class Upstream {
     const failures: Failure[] = []
     for (const address of this.#addresses) {
       this.#address = address
-      for (const version of this.#versions()) {
-        const failure = await this.#try(address, version)
+      const ways = waysOf(this.#deps.settings, this.#deps.memory)
+      for (const [index, way] of ways.entries()) {
+        const failure = await this.#try(address, way)
         if (failure === undefined) return
-        const isRefused = version === 5 && failure.isVersion
-        this.#isOld = version === 5 && UNACCEPTABLE_VERSION.includes(codeOf(failure.error))
-        if (!isRefused || this.#isFixed) failures.push({ place: address.place, error: failure.error })
+        const goesOn = failure.isVersion && index < ways.length - 1
+        if (goesOn) this.#remember(way, failure.error)
+        else failures.push({ place: address.place, error: failure.error })
         if (this.#giveUp.signal.aborted) return this.#end(failures)
-        if (!isRefused) break
+        if (!goesOn) break
       }
     }
     this.#end(failures)
   }
 
-  get #isFixed(): boolean {
-    return this.#deps.settings.version !== 'auto'
-  }
-
-  #versions(): readonly ProtocolVersion[] {
-    const { settings, memory } = this.#deps
-    if (settings.version === '5') return [5]
-    if (settings.version !== 'auto' || memory?.version === 4) return [4]
-    return [5, 4]
+  /** A server that only closed may have had another reason: it is asked again next time. */
+  #remember({ version }: Way, error: unknown): void {
+    const { memory } = this.#deps
+    if (memory === undefined || !UNACCEPTABLE_VERSION.includes(codeOf(error))) return
+    if (version === 5) memory.version = 4
+    else memory.isPlain = true
   }
 
   /** Undefined when the connection is up. */
-  async #try(address: UpstreamAddress, version: ProtocolVersion): Promise<TryFailure | undefined> {
+  async #try(address: UpstreamAddress, way: Way): Promise<TryFailure | undefined> {
     const { settings, connect } = this.#deps
     const time = settings.connectTimeout ?? CONNECT_TIMEOUT
     // First, so that nothing can happen to the socket before its client listens.
@@ -153,23 +162,27 @@ export class Upstream {
     try {
       // Real time, as MQTT.js has for CONNACK: the other end does not follow a clock of ours.
       const signal = AbortSignal.any([this.#giveUp.signal, AbortSignal.timeout(time)])
-      const socket = await dial(address, settings, signal)
+      // Before anything is opened: a file that cannot be read is no reason to knock.
+      const tls = await readTls(address, settings)
+      this.#fingerprint = tls?.fingerprint
+      const socket = await dial(address, settings, { tls, signal })
       if (this.#giveUp.signal.aborted) {
         socket.destroy()
         return { error: this.#error, isVersion: false }
       }
-      const options = { ...this.#options(version), connectTimeout: time }
+      const options = { ...connectOptions(settings, way, this.#deps.options), connectTimeout: time }
       const isWeb = address.protocol === 'ws' || address.protocol === 'wss'
       this.#client = isWeb
         ? connect(webOptions(address, options, socket))
         : new MqttClient(() => socket as never, options)
+      if (way.isBridge === true) connectAsBridge(this.#client)
     } catch (error) {
       return { error, isVersion: false }
     }
-    return await this.#greeted(this.#client, address, version)
+    return await this.#greeted(this.#client, address, way)
   }
 
-  #greeted(client: MqttClient, address: UpstreamAddress, version: ProtocolVersion): Promise<TryFailure | undefined> {
+  #greeted(client: MqttClient, address: UpstreamAddress, way: Way): Promise<TryFailure | undefined> {
     return new Promise(resolve => {
       let error: unknown
       const fail = (thrown: unknown) => {
@@ -180,7 +193,7 @@ export class Upstream {
       client.on('connect', packet => {
         if (this.#closing || this.#giveUp.signal.aborted) return
         resolve(undefined)
-        this.#isUp(address, version, packet)
+        this.#isUp(address, way, packet)
       })
       client.on('error', fail)
       client.on('disconnect', packet => fail(Object.assign(new Error('DISCONNECT'), { code: packet.reasonCode ?? 0 })))
@@ -197,12 +210,11 @@ export class Upstream {
     })
   }
 
-  #isUp(address: UpstreamAddress, version: ProtocolVersion, packet: IConnackPacket): void {
+  #isUp(address: UpstreamAddress, way: Way, packet: IConnackPacket): void {
     const { memory, settings, clock } = this.#deps
-    this.#limits = limitsOf(packet, version)
+    this.#limits = limitsOf(packet, way, settings)
     const first = addressOf(settings.url)
     if (memory !== undefined) {
-      if (this.#isOld) memory.version = 4
       memory.address = (settings.urls ?? []).findIndex(url => addressOf(url).place === address.place)
     }
     if (settings.roundRobin !== true && address.place !== first.place) {
@@ -216,7 +228,8 @@ export class Upstream {
     const late = new AbortController()
     const timer = clock.after(FIRST_CHECK_INTERVAL, () => late.abort())
     try {
-      const socket = await dial(first, settings, AbortSignal.any([this.#giveUp.signal, late.signal]))
+      const signal = AbortSignal.any([this.#giveUp.signal, late.signal])
+      const socket = await dial(first, settings, { tls: await readTls(first, settings), signal })
       socket.destroy()
       this.#firstAnswers++
     } catch {
@@ -229,29 +242,13 @@ export class Upstream {
     void this.close()
   }
 
-  #options(version: ProtocolVersion): IClientOptions {
-    const { clientId, username, password, keepalive } = this.#deps.settings
-    return {
-      protocolVersion: version,
-      clientId,
-      ...(username === undefined ? {} : { username }),
-      ...(password === undefined ? {} : { password }),
-      clean: true,
-      keepalive: Math.min(MAX_KEEPALIVE, Math.ceil(keepalive / 1000)),
-      reconnectPeriod: 0,
-      resubscribe: false,
-      queueQoSZero: false,
-      ...this.#deps.options,
-    }
-  }
-
   #end(failures: readonly Failure[]): void {
     if (this.#down) return
     this.#down = true
     this.#firstTimer?.cancel()
     this.#giveUp.abort()
     this.#deps.onDown(new UpstreamFault(failures))
-    this.#onClosed?.()
+    this.#onEnded()
   }
 }
 
@@ -259,6 +256,12 @@ interface TryFailure {
   readonly error: unknown
   /** It may be the version of MQTT that was refused. */
   readonly isVersion: boolean
+}
+
+/** Its encoder knows the bit; MQTT.js has no option for it, but shows each packet before it is written. */
+function connectAsBridge(client: MqttClient): void {
+  client.once('packetsend', packet => Object.assign(packet, { bridgeMode: true }))
+  client.connect()
 }
 
 /** MQTT's code, a number, or the system's, a text. */

@@ -1,6 +1,6 @@
 /** The beginning of a session: CONNECT is checked, the client let in or not, its session found or made. */
 import { randomUUID } from 'node:crypto'
-import { SPOOL_CLIENT_PREFIX } from '../bridge/ports.ts'
+import { BRIDGE_PROPERTY, SPOOL_CLIENT_PREFIX } from '../bridge/ports.ts'
 import { connectVersion } from '../mqtt/connect.ts'
 import { type ConnectPacket, decodeControl } from '../mqtt/control.ts'
 import { MalformedPacketError, UnacceptableProtocolError } from '../mqtt/malformed.ts'
@@ -53,6 +53,7 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   if (packet.properties.authenticationMethod === undefined) session.details.onConnect?.()
   session.clean = packet.clean
   session.isBridge = packet.isBridge
+  session.isLink = packet.isBridge || isGateway(packet.properties)
   session.userName = userNameOf(session, packet)
   const { longestExpiry } = hub
   session.terms = isV5 ? askedTerms(packet.properties, longestExpiry) : fixedTerms(packet.clean, longestExpiry)
@@ -90,6 +91,11 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   if (!session.sendControl(connack)) throw new Error('the client takes no packet as large as its CONNACK')
   hub.emit('connackSent', { returnCode: ReasonCode.SUCCESS, sessionPresent }, session)
   session.begin()
+}
+
+/** MQTT 5 has no bit for a bridge. Another gateway's says so by a user property. */
+function isGateway({ userProperties = [] }: Properties): boolean {
+  return userProperties.some(([name]) => name === BRIDGE_PROPERTY)
 }
 
 function decode(session: Session, frame: Buffer): ConnectPacket {

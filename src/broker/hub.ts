@@ -23,6 +23,7 @@ import { AedesBase, type Hooks, type PublishRequest } from './aedes.ts'
 import { DepartedSessions } from './departed.ts'
 import { LocalEmitter } from './emitter.ts'
 import type { Limits } from './limits.ts'
+import { Links, type Source } from './links.ts'
 import { Memory } from './memory.ts'
 import { FlushTurn } from './outbox.ts'
 import { Parking } from './parking.ts'
@@ -36,6 +37,7 @@ import { NEVER_EXPIRES } from './terms.ts'
 
 /** Wills that a crash left behind are published after four of these, in milliseconds, unless their clients came back. */
 const HEARTBEAT_MS = 5_000
+const LINK_STATE = /^\$SYS\/broker\/connection\/[^/]+\/state$/
 
 export interface HubDependencies {
   persistence: Persistence
@@ -59,6 +61,7 @@ export class Hub extends AedesBase {
   readonly turn = new FlushTurn()
   readonly topics = new TopicCache()
   readonly shared = new SharedSubscriptions({ hub: this })
+  readonly links: Links
   readonly departed: DepartedSessions
   readonly parking: Parking
   readonly memory: Memory
@@ -90,6 +93,7 @@ export class Hub extends AedesBase {
       time: deps.persistence.time,
       onExpired: clientId => void this.#expire(clientId),
     })
+    this.links = new Links({ hub: this })
     this.parking = new Parking({ clock: deps.clock })
     this.memory = new Memory({ limits: deps.limits, clock: deps.clock, log: deps.log })
     this.#hasForwardHook = deps.hooks?.authorizeForward !== undefined
@@ -239,26 +243,31 @@ export class Hub extends AedesBase {
 
   /**
    * Carries a message to those who wait for it. `settlement` is told when its publisher may be
-   * acknowledged; `received` names the publisher's packet identifier when its session is to remember it.
-   * Returns false when the store has no room for it: then nobody gets it, and `settlement` is told so.
+   * acknowledged; `received` names the publisher's packet identifier when its session is to remember it; `source` is
+   * the link that it came by, if it came by one (`links.ts`). Returns false when the store has no room for it: then nobody gets it, and `settlement` is told so.
    */
   route(
     message: Message,
     session: Session | null,
     settlement: Settlement | null,
     received?: { clientId: string; packetId: number },
+    source?: Source,
   ): boolean {
     const { queues } = this.persistence
     const { targets, live } = this.shared.pick(message)
+    const matching = message.qos === 0 ? queues.spools(message.topic) : queues.targets(message.topic)
+    const others = this.links.depart(message, matching, source)
+    if (others === null) {
+      settlement?.settled()
+      return true
+    }
     if (message.qos === 0) {
       if (message.retain) queues.retain(message)
-      const spools = queues.spools(message.topic)
-      if (spools.length > 0) queues.accept(message, spools, null)
+      if (others.length > 0) queues.accept(message, others, null)
       this.#deliver(message, session, live)
       settlement?.settled()
       return true
     }
-    const others = queues.targets(message.topic)
     const all = targets.length === 0 ? others : others.concat(targets)
     if (message.qos === 1) {
       const isTaken = queues.accept(message, all, settlement)
@@ -313,8 +322,16 @@ export class Hub extends AedesBase {
 
 /** `$SYS/` is the gateway's own, unless a list lets somebody write there. Aedes' rule is the same, but knows no lists. */
 function protectOwnTopics(...[session, message, callback]: Parameters<Hooks['authorizePublish']>): void {
-  const isRefused = session !== null && isOwnTopic(message.topic, session.rules)
+  const { topic } = message
+  const isRefused = session !== null && isOwnTopic(topic, session.rules) && !isStateOfLink(session, topic)
   callback(isRefused ? new Error('topics below $SYS/ are the gateway’s own') : null)
+}
+
+/** The bridge of another broker says here how it is doing, as Mosquitto's do; but not in the place of one of ours. */
+function isStateOfLink({ isLink, hub }: Session, topic: string): boolean {
+  if (!isLink || !LINK_STATE.test(topic)) return false
+  for (const { clientId } of hub.persistence.queues.retained(topic)) return clientId !== undefined
+  return true
 }
 
 /** Who may publish below `$SYS/` must stand in a list of rights. */

@@ -92,6 +92,7 @@ export class Inbound implements Parked {
     if (fault !== undefined) throw new MalformedPacketError(fault, ReasonCode.TOPIC_NAME_INVALID)
     const { stats } = this.#hub
     stats.received++
+    this.#session.publishes.received++
     stats.payloadReceived += packet.payload.length
     if (packet.qos === 2 && this.#isRepeated(packet.packetId)) return true
     if (isV5 && packet.qos > 0) this.#checkReceiveMaximum()
@@ -231,7 +232,7 @@ export class Inbound implements Parked {
   #route(message: Message, packetId: number): void {
     const { qos } = message
     if (qos === 0) {
-      this.#hub.route(message, this.#session, null)
+      this.#hand(message, null)
       return
     }
     const owed = this.#owe(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, packetId)
@@ -244,13 +245,20 @@ export class Inbound implements Parked {
 
   /** False when the store has no room for the message. */
   #accept(message: Message, owed: Owed): boolean {
-    if (message.qos === 1) return this.#hub.route(message, this.#session, owed)
+    if (message.qos === 1) return this.#hand(message, owed)
     const { packetId } = owed
     const isKept = this.#session.queue !== null
     const received = isKept ? { clientId: this.#session.id, packetId } : undefined
-    const isTaken = this.#hub.route(message, this.#session, owed, received)
+    const isTaken = this.#hand(message, owed, received)
     if (isTaken && !isKept) this.#received.add(packetId)
     return isTaken
+  }
+
+  /** False when the store has no room for the message. */
+  #hand(message: Message, owed: Owed | null, received?: { clientId: string; packetId: number }): boolean {
+    const session = this.#session
+    if (!session.isLink) return this.#hub.route(message, session, owed, received)
+    return this.#hub.links.arrive(message, { link: session.id }, session, owed, received) !== 'refused'
   }
 
   #owe(type: AckType, packetId: number): Owed {

@@ -5,6 +5,7 @@
  */
 import { Deque } from '../kernel/deque.ts'
 import { type AckType, ackPacketId, ackReasonCode } from '../mqtt/acks.ts'
+import { unmarked } from '../mqtt/identity.ts'
 import { PacketType, type QoS } from '../mqtt/packets.ts'
 import { publishLength } from '../mqtt/publish.ts'
 import type { SentProperties } from '../mqtt/publish-properties.ts'
@@ -244,10 +245,12 @@ export class Outbound {
       this.#hub.stats.tooLarge++
       return false
     }
+    if (this.#session.isLink) this.#hub.links.left(this.#session.id, message, sent !== undefined, dup)
     this.#outbox.publish(packet, qos, retain, dup, packetId, sent)
     const { payload } = message
     const { stats } = this.#hub
     stats.sent++
+    this.#session.publishes.sent++
     stats.payloadSent += payload.length
     this.#hub.trace?.publishSent(this.#session, { topic, qos, retain, dup, packetId, payload })
     return true
@@ -262,7 +265,7 @@ export class Outbound {
   ): SentProperties {
     const alias = this.#aliases?.find(topic, topicBytes) ?? 0
     return {
-      properties: message.forwarded,
+      properties: this.#session.isLink ? message.forwarded : unmarked(message.forwarded),
       messageExpiryInterval: left === undefined ? undefined : Math.max(0, left),
       topicAlias: Math.abs(alias),
       subscriptionIdentifiers,

@@ -69,6 +69,8 @@ export interface Delivery {
   readonly released: number | undefined
   /** Set by `assign`; else the packet identifier follows from the index. */
   readonly packetId: number | undefined
+  /** When it came, in `Persistence.time`; undefined where that is not kept. */
+  readonly acceptedAt?: number | undefined
 }
 
 /**
@@ -101,6 +103,10 @@ export interface OutQueue {
 /** The queue of a persistent session. Kept by the store whether or not the session has a connection. */
 export interface SessionQueue extends OutQueue {
   readonly clientId: string
+  /** Bytes of the messages that `count` counts; undefined where they are not counted. */
+  readonly bytes?: number | undefined
+  /** Messages that left it without being sent, since the start: pushed out by a limit, or their time was over. */
+  readonly losses?: { readonly dropped: number; readonly expired: number } | undefined
   /** A connection takes over: `take` begins at the oldest. */
   attach(onReady: () => void): void
   /** The connection is gone: memory is given back; what waits is on disk or on its way there. */
@@ -116,6 +122,8 @@ export interface QueueTarget {
   readonly isShared: boolean
   /** It belongs to a bridge, which wants messages of QoS 0 too, and carries them at QoS 1. */
   readonly isSpool?: boolean
+  /** The session in whose name the queue is there; absent, its own. */
+  readonly owner?: string
 }
 
 /** QoS 2: packet identifiers between PUBLISH and PUBREL. */
@@ -192,6 +200,8 @@ export interface QueueEngine {
 export interface Persistence {
   readonly queues: QueueEngine
   readonly time: LifeTime
+  /** Milliseconds that the oldest message of these sessions has waited; absent where that is not known. */
+  oldest?(isMeant: (clientId: string) => boolean): number
   setup(broker: { id: string; counter: number }): Promise<void>
   addSubscriptions(client: { id: string }, subscriptions: Subscription[]): Promise<void>
   removeSubscriptions(client: { id: string }, filters: string[]): Promise<void>

@@ -66,6 +66,8 @@ export class Session {
   version: ProtocolVersion | null = null
   /** A bridge that says so by its protocol level. */
   isBridge = false
+  /** The bridge of another broker, in any version (`links.ts`). */
+  isLink = false
   terms: Terms = fixedTerms(true)
   userName: string | undefined = undefined
   will: Will | null = null
@@ -74,6 +76,8 @@ export class Session {
   /** CONNACK was sent. */
   connected = false
   closed = false
+  /** PUBLISH packets of this connection, both ways. */
+  publishes = { received: 0, sent: 0 }
   /** Queue of a session that the store keeps. */
   queue: SessionQueue | null = null
   /** Queue of a session that ends with its connection. */
@@ -161,6 +165,7 @@ export class Session {
   /** CONNACK was sent: the session is in force. */
   begin(): void {
     this.connected = true
+    if (this.isLink) this.hub.links.add(this)
     this.details.onConnect?.()
     this.#countStranger(0)
     this.#reader.maxPacketSize = this.rules.maxPacketSize
@@ -276,6 +281,7 @@ export class Session {
     this.#keepAlive.stop()
     this.#reception.close()
     this.hub.memory.delete(this)
+    this.hub.links.delete(this)
     this.outbox.flush()
     endSession(this)
     if (this.#isRegistered && this.hub.clients[this.id] === this) this.hub.unregisterClient(this)

@@ -15,6 +15,8 @@ export interface HubStats {
   tooLarge: number
   /** PUBLISH packets that went nowhere because their client may not publish there. */
   denied: number
+  /** Messages of links to other brokers that went nowhere because they had come, or begun, here before. */
+  copies: number
   /** Bytes of payload in those PUBLISH packets. */
   payloadReceived: number
   payloadSent: number
@@ -42,6 +44,7 @@ export function newStats(): HubStats {
     expired: 0,
     tooLarge: 0,
     denied: 0,
+    copies: 0,
     payloadReceived: 0,
     payloadSent: 0,
     packetsReceived: 0,

@@ -50,6 +50,11 @@ export class Subscribing {
     return [...this.#subscriptions.keys()]
   }
 
+  /** Their filters as they are within the broker: with the mount point. */
+  get all(): Subscription[] {
+    return [...this.#subscriptions.values()]
+  }
+
   /** Shared ones among them. */
   get count(): number {
     return this.#subscriptions.size

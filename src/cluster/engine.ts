@@ -108,8 +108,8 @@ export class ContractEngine implements QueueEngine {
     if (message.qos === 2) this.#turn.push(acceptance)
     if (received !== undefined) this.#sessions.noteReceived(received.clientId, received.packetId)
     const step = () => this.#step(acceptance, received)
-    for (const { queue, grants, isShared } of targets) {
-      const grant = message.clientId === queue.clientId ? grants.own : grants.others
+    for (const { queue, grants, isShared, owner = queue.clientId } of targets) {
+      const grant = message.clientId === owner ? grants.own : grants.others
       // [MQTT-3.8.3-3] No local.
       if (grant === null) continue
       const place = placeOf(message, grant, { retain: grant.rap && message.retain, isShared })

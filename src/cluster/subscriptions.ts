@@ -4,7 +4,7 @@
  */
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
-import { grantsOf } from '../mqtt/subscription.ts'
+import { grantsOf, isMeant } from '../mqtt/subscription.ts'
 import { splitShare } from '../mqtt/topics.ts'
 import type { ContractQueue } from './queue.ts'
 
@@ -115,6 +115,7 @@ export class SubscriptionsCopy {
   #find(topic: string): readonly QueueTarget[] {
     const matching = new Map<ContractQueue, Subscription[]>()
     for (const { queue, subscription } of this.#tree.match(topic)) {
+      if (!isMeant(subscription, topic)) continue
       const others = matching.get(queue)
       if (others === undefined) matching.set(queue, [subscription])
       else others.push(subscription)
@@ -123,7 +124,8 @@ export class SubscriptionsCopy {
     for (const [queue, subscriptions] of matching) {
       const grants = grantsOf(subscriptions)
       if (grants.others.qos === 0) continue
-      targets.push({ queue, grants, isShared: false, isSpool: subscriptions.some(({ spool }) => spool === true) })
+      const isSpool = subscriptions.some(({ spool }) => spool === true)
+      targets.push({ queue, grants, isShared: false, isSpool, owner: subscriptions[0]?.owner ?? queue.clientId })
     }
     if (this.#targets.size >= MAX_CACHED_TOPICS) this.#targets.clear()
     this.#targets.set(topic, targets)

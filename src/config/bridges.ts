@@ -1,11 +1,10 @@
 /** `bridges`: brokers elsewhere, and what is carried to them. */
 import * as v from 'valibot'
+import { inRules, outRules } from './bridge-rules.ts'
 import { checkConnection, connectionEntries, finishConnection, withPreset } from './connections.ts'
-import { shorten } from './fault.ts'
-import type { BridgeConfig, BridgeRule } from './schema.ts'
+import type { BridgeConfig } from './schema.ts'
 import { list, map, type Report } from './structure.ts'
-import { filterFault, prefix } from './topics.ts'
-import { choice, duration, flag, type Schema, text, whole } from './values.ts'
+import { duration, flag, type Schema, text, whole } from './values.ts'
 
 /** `client_id` is filled in once the gateway's name is known. */
 export type BridgeEntry = Omit<BridgeConfig, 'clientId'> & { clientId?: string }
@@ -26,9 +25,11 @@ function bridge(): Schema<BridgeEntry> {
     keepalive: v.optional(duration({ min: 1_000, max: 65_535_000, example: '60s', seconds: true }), '60s'),
     max_inflight: v.optional(whole({ min: 1, max: 65_535, example: 20 }), 20),
     retry: v.optional(retry(), {}),
-    out: v.optional(rules(), []),
-    in: v.exactOptional(rules()),
-    both: v.exactOptional(rules()),
+    drain_share: v.exactOptional(whole({ min: 0, max: 100, example: 50 })),
+    max_rate: v.exactOptional(whole({ min: 1, max: 1_000_000, example: 100 })),
+    out: v.optional(outRules(), []),
+    in: v.exactOptional(inRules()),
+    both: v.exactOptional(outRules()),
     notify_upstream: v.exactOptional(flag()),
   }
   const check = (written: Record<string, unknown>, report: Report) => {
@@ -62,45 +63,6 @@ function retry() {
       },
     },
   )
-}
-
-function rules(): Schema<BridgeRule[]> {
-  return list(rule(), { example: 'filter: "/Home/#"' })
-}
-
-function rule(): Schema<BridgeRule> {
-  const entries = {
-    filter: wholeOrFilter(),
-    qos: v.optional(choice([0, 1, 2]), 1),
-    retain: v.exactOptional(choice(['keep', 'clear'])),
-    local_prefix: v.exactOptional(prefix('cellar/')),
-    remote_prefix: v.exactOptional(prefix('house/')),
-  }
-  const check = (written: Record<string, unknown>, report: Report) => {
-    const { filter } = written
-    if (typeof filter !== 'string' || (filter !== '' && filterFault(filter) !== undefined)) return
-    for (const key of ['local_prefix', 'remote_prefix'] as const) {
-      const before = written[key] ?? ''
-      if (typeof before !== 'string') continue
-      if (filter === '' && before === '') {
-        report(`is '', which maps one topic to one topic: then local_prefix and remote_prefix are needed`, ['filter'])
-        return
-      }
-      const fault = filterFault(`${before}${filter}`)
-      if (fault !== undefined) {
-        report(`together with ${key} it is '${shorten(`${before}${filter}`)}', but ${fault}`, ['filter'])
-        return
-      }
-    }
-  }
-  return map(entries, { example: 'filter: "/Home/#"', check })
-}
-
-/** Empty, as Mosquitto's `""`: the one topic that is the local prefix becomes the one that is the remote prefix. */
-function wholeOrFilter(): Schema<string> {
-  const fault = (filter: string) =>
-    filter === '' ? undefined : filterFault(filter)?.replace(/^a topic filter must/, 'must')
-  return text({ example: '"/Home/#"', mayBeEmpty: true, fault })
 }
 
 function nameFault(name: string): string | undefined {

@@ -17,15 +17,25 @@ type Defaults = Readonly<Record<string, unknown>>
 
 const PRESETS: Readonly<Record<(typeof PRESET_NAMES)[number], (written: Defaults) => Defaults>> = {
   'hivemq-cloud': () => ({ version: '5', keepalive: '60s', max_inflight: 10 }),
-  'emqx-cloud': () => ({ version: '5', keepalive: '60s', max_inflight: 32 }),
-  // AWS wants ALPN on port 443 and nowhere else, and no keepalive below 30 s.
+  'emqx-cloud': () => ({ version: '5', keepalive: '60s', max_inflight: 32, max_packet_size: '1MiB' }),
+  // AWS wants ALPN on port 443 and nowhere else, and no keepalive below 30 s. It does not answer to QoS 2.
   'aws-iot-core': written => ({
     version: '5',
     keepalive: '60s',
     max_inflight: 100,
+    max_packet_size: '128KiB',
+    max_qos: 1,
     ...(speaksOn(written, 443) ? { tls: { alpn: ['x-amzn-mqtt-ca'] } } : {}),
   }),
-  'azure-event-grid': () => ({ version: '5', keepalive: '60s', max_inflight: 16 }),
+  // It fails a CONNECT with user properties, which is how another Larder would be told of a bridge.
+  'azure-event-grid': () => ({
+    version: '5',
+    keepalive: '60s',
+    max_inflight: 16,
+    max_packet_size: '512KiB',
+    max_qos: 1,
+    try_private: false,
+  }),
   mosquitto: () => ({ version: 'auto', keepalive: '60s', max_inflight: 20 }),
   larder: () => ({ version: '5', keepalive: '30s', max_inflight: 200 }),
 }

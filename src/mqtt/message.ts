@@ -33,7 +33,8 @@ export class Message {
   readonly topicBytes: Buffer
   readonly clientId: string | undefined
   readonly userName: string | undefined
-  readonly forwarded: Buffer | undefined
+  /** Set anew only before the message is routed: a gateway's bridges know it by what stands first in it. */
+  forwarded: Buffer | undefined
   readonly expiresAt: number | undefined
   /** Set by aedes' contracts only (a cluster of brokers tells its messages apart by these two). */
   brokerId: string | undefined = undefined

@@ -4,6 +4,7 @@
  * identifiers of all of them [MQTT-3.3.4-4].
  */
 import type { QoS } from './packets.ts'
+import { filterMatches } from './topics.ts'
 
 /** A subscription with its options (MQTT 5 §3.8.3.1); those of MQTT 3.x are absent. */
 export interface Subscription {
@@ -18,6 +19,15 @@ export interface Subscription {
   subscriptionIdentifier?: number
   /** A bridge's: messages of QoS 0 are queued for it too, at QoS 1. */
   spool?: boolean
+  /** Topics that it leaves to others: what matches one of these filters is not for it. */
+  except?: readonly string[]
+  /** The session in whose name it is there; absent, its own. What that one publishes is what no local speaks of. */
+  owner?: string
+}
+
+/** Whether a subscription whose filter matches `topic` does not leave it to others. */
+export function isMeant({ except }: Subscription, topic: string): boolean {
+  return except === undefined || !except.some(filter => filterMatches(filter, topic))
 }
 
 /** What several subscriptions grant together. */

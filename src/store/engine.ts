@@ -157,7 +157,7 @@ export class Engine implements QueueEngine, QueueStore {
   #enqueue(entry: Entry, target: QueueTarget): boolean {
     const { message } = entry
     const queue = target.queue as LevelQueue
-    const grant = message.clientId === queue.clientId ? target.grants.own : target.grants.others
+    const grant = message.clientId === (target.owner ?? queue.clientId) ? target.grants.own : target.grants.others
     // [MQTT-3.8.3-3] No local.
     if (grant === null) return false
     const isSpool = target.isSpool === true
@@ -352,6 +352,7 @@ export class Engine implements QueueEngine, QueueStore {
 
   dropped(queue: LevelQueue): void {
     this.stats.dropped++
+    queue.losses.dropped++
     if (this.#overflowing.has(queue)) return
     this.#overflowing.add(queue)
     this.#log.warn(

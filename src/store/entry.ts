@@ -172,6 +172,10 @@ export class Ref implements Delivery {
     return this.entry.message
   }
 
+  get acceptedAt(): number {
+    return this.entry.acceptedAt
+  }
+
   get dup(): boolean {
     return this.index < this.queue.sentBefore
   }

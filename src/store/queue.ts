@@ -37,6 +37,7 @@ export class LevelQueue implements SessionQueue {
   sentBefore: number
   /** When the session ends. */
   expiry: SessionExpiry
+  readonly losses = { dropped: 0, expired: 0 }
   /** The session has ended: nothing in the queue counts any more. */
   discarded = false
   readonly #places: Places
@@ -303,6 +304,7 @@ export class LevelQueue implements SessionQueue {
     if (expiry === Number.POSITIVE_INFINITY || ref.dup || ref.released !== undefined) return false
     if (expiry > this.#store.now()) return false
     this.remove(ref)
+    this.losses.expired++
     this.#store.expired()
     return true
   }

@@ -4,7 +4,7 @@
  */
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
-import { grantsOf } from '../mqtt/subscription.ts'
+import { grantsOf, isMeant } from '../mqtt/subscription.ts'
 import { splitShare } from '../mqtt/topics.ts'
 import type { LevelQueue } from './queue.ts'
 
@@ -113,6 +113,7 @@ export class Subscriptions {
   #find(topic: string): Targets {
     const matching = new Map<LevelQueue, Subscription[]>()
     for (const { queue, subscription } of this.#tree.match(topic)) {
+      if (!isMeant(subscription, topic)) continue
       const others = matching.get(queue)
       if (others === undefined) matching.set(queue, [subscription])
       else others.push(subscription)
@@ -121,7 +122,8 @@ export class Subscriptions {
     const spools: QueueTarget[] = []
     for (const [queue, subscriptions] of matching) {
       const isSpool = subscriptions.some(({ spool }) => spool === true)
-      const target = { queue, grants: grantsOf(subscriptions), isShared: false, isSpool }
+      const owner = subscriptions[0]?.owner ?? queue.clientId
+      const target = { queue, grants: grantsOf(subscriptions), isShared: false, isSpool, owner }
       if (target.grants.others.qos === 0 && !this.#queueQos0) continue
       all.push(target)
       if (isSpool || this.#queueQos0) spools.push(target)

@@ -10,11 +10,14 @@ export class MemoryQueue implements SessionQueue {
   /** Everything removed, in order of removal. */
   readonly removed: Message[] = []
   attached = false
+  /** Nothing can be taken now, as while the disk is read. */
+  isReading = false
   /** Replaced by tests in which the disk takes its time. */
   onRelease: (done: () => void) => void = done => done()
   readonly #waiting = new Map<number, Message>()
   readonly #taken = new Set<number>()
   readonly #released = new Map<number, number>()
+  readonly #packetIds = new Map<number, number>()
   #nextIndex = 0
   #cursor = 0
 
@@ -27,7 +30,7 @@ export class MemoryQueue implements SessionQueue {
   }
 
   /** Puts a message at the end, as the hub would. */
-  push(fields: Partial<Message> & { topic: string }): void {
+  push(fields: Partial<Message> & { topic: string; acceptedAt?: number }): void {
     const message = {
       cmd: 'publish',
       payload: Buffer.alloc(0),
@@ -38,6 +41,11 @@ export class MemoryQueue implements SessionQueue {
     } as unknown as Message
     this.#waiting.set(this.#nextIndex++, message)
     this.onReady?.()
+  }
+
+  /** The next message will have this place. */
+  skipTo(index: number): void {
+    this.#nextIndex = index
   }
 
   attach(onReady: () => void): void {
@@ -55,6 +63,7 @@ export class MemoryQueue implements SessionQueue {
 
   take(): Delivery | undefined {
     if (!this.attached) throw new Error('taken from while detached')
+    if (this.isReading) return undefined
     while (this.#cursor < this.#nextIndex) {
       const index = this.#cursor++
       const message = this.#waiting.get(index)
@@ -71,8 +80,11 @@ export class MemoryQueue implements SessionQueue {
   }
 
   #delivery(index: number, message: Message, dup: boolean): Delivery {
-    const fixed = { retain: false, subscriptionIdentifiers: undefined, isShared: false, packetId: undefined } as const
-    return { index, message, dup, qos: message.qos === 2 ? 2 : 1, released: this.#released.get(index), ...fixed }
+    const fixed = { retain: false, subscriptionIdentifiers: undefined, isShared: false } as const
+    const { acceptedAt } = message as { acceptedAt?: number }
+    const packetId = this.#packetIds.get(index)
+    const released = this.#released.get(index)
+    return { index, message, dup, qos: message.qos === 2 ? 2 : 1, released, packetId, acceptedAt, ...fixed }
   }
 
   remove(delivery: Delivery): void {
@@ -83,8 +95,9 @@ export class MemoryQueue implements SessionQueue {
     this.removed.push(message)
   }
 
-  assign(): void {
-    throw new Error('a bridge has identifiers of its own')
+  assign(delivery: Delivery, packetId: number, done: () => void): void {
+    this.#packetIds.set(delivery.index, packetId)
+    this.onRelease(done)
   }
 
   release(delivery: Delivery, done: () => void): void {

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Gateway, startGateway } from '../support/gateway.ts'
-import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts'
+import { hasLines, type LineQuality, startLine } from '../support/line.ts'
+import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../support/mosquitto.ts'
 import { RawClient } from '../support/mqtt-client.ts'
 import { needs } from '../support/needs.ts'
 import { run } from '../support/process.ts'
@@ -28,13 +29,15 @@ name: Cottage
 bridges:
   - name: cloud
     url: ${url}
-    keepalive: 1s
-    retry: { min: 100ms, max: 300ms }
+${more.includes('keepalive') ? '' : '    keepalive: 1s\n'}    retry: { min: 100ms, max: 300ms }
     out: [{ filter: up/# }]
 ${more}`
 
-async function startUpstream(): Promise<Mosquitto> {
-  const upstream = await startMosquitto({ config: ['max_queued_messages 0', 'max_inflight_messages 200'] })
+async function startUpstream(options: MosquittoOptions = {}): Promise<Mosquitto> {
+  const upstream = await startMosquitto({
+    ...options,
+    config: ['max_queued_messages 0', 'max_inflight_messages 200'],
+  })
   onTestFinished(() => upstream.remove())
   return upstream
 }
@@ -50,14 +53,19 @@ async function publish(gateway: Gateway, first: number, count: number): Promise<
 /** Messages that the upstream has, repeats aside. */
 const seenBy = (sub: Sub): number => new Set(sub.payloads).size
 
-/** Waits until the upstream has all, and says how fast that went. */
-async function arrived(sub: Sub, count: number, what: string): Promise<void> {
+/** Waits until the upstream has all, and says how fast that went, from now on or since `before`. */
+async function arrived(
+  sub: Sub,
+  count: number,
+  what: string,
+  before = { at: performance.now(), count: seenBy(sub) },
+): Promise<void> {
   const seen = () => seenBy(sub)
-  const before = { at: performance.now(), count: seen() }
   await until(() => seen() >= count, { what: () => `${count} messages upstream, ${seen()} came`, timeout: 60_000 })
   const seconds = (performance.now() - before.at) / 1000
   const rate = Math.round((seen() - before.count) / seconds)
-  process.stderr.write(`bridge, ${what}: ${count - before.count} messages in ${seconds.toFixed(2)} s, ${rate}/s\n`)
+  if (before.count < count)
+    process.stderr.write(`bridge, ${what}: ${count - before.count} messages in ${seconds.toFixed(2)} s, ${rate}/s\n`)
   expect([...new Set(sub.payloads)].map(Number)).toEqual(Array.from({ length: count }, (_, i) => i))
 }
 
@@ -78,6 +86,12 @@ async function localP99(gateway: Gateway): Promise<number> {
     times.push(performance.now() - began)
   }
   return times.sort((one, two) => one - two)[Math.floor(SAMPLES * 0.99)] as number
+}
+
+function tellRecovery(what: string, healed: number, p99: number): void {
+  const took = Math.round(performance.now() - healed)
+  process.stderr.write(`bridge, ${what}: recovered in ${took} ms; local p99 meanwhile ${p99.toFixed(2)} ms\n`)
+  expect(p99).toBeLessThan(HELD_UP)
 }
 
 describe.skipIf(!needs('mosquitto') || !needs('mosquitto_sub'))('a bridge', () => {
@@ -131,8 +145,67 @@ describe.skipIf(!needs('mosquitto') || !needs('mosquitto_sub'))('a bridge', () =
     await arrived(sub, 2_000, 'a line that broke ten times')
   })
 
+  describe.skipIf(!hasLines())('on a line of its own', () => {
+    /** An upstream at the far end, its subscriber beside it, and a gateway here. */
+    async function start(more = '') {
+      const line = await startLine()
+      const elsewhere = { host: line.far, through: line.through }
+      const upstream = await startUpstream({ elsewhere })
+      const sub = await startSub({ port: upstream.port, topics: ['up/#'], qos: 1, through: line.through })
+      onTestFinished(() => sub[Symbol.asyncDispose]())
+      const gateway = await startGateway({ config: config(`mqtt://${line.far}:${upstream.port}`, more) })
+      onTestFinished(() => gateway[Symbol.asyncDispose]())
+      await publish(gateway, 0, 10)
+      await arrived(sub, 10, `a good line (${line.kind})`)
+      return { line, upstream, sub, gateway }
+    }
+
+    const BAD: [what: string, quality: LineQuality, count: number][] = [
+      ['latency of 300 ms each way', { delay: 300 }, 1_000],
+      ['5 % loss', { delay: 10, loss: 0.05 }, 1_000],
+      ['reordering of every fourth packet', { delay: 20, reorder: 0.25 }, 1_000],
+      ['latency, loss and reordering at once', { delay: 100, loss: 0.05, reorder: 0.25 }, 500],
+    ]
+    test.each(BAD)('%s: nothing is lost or out of order', { timeout: 180_000 }, async (what, quality, count) => {
+      const { line, sub, gateway } = await start('    max_inflight: 200\n    keepalive: 10s\n')
+      line.shape(quality)
+      const before = { at: performance.now(), count: 10 }
+      await publish(gateway, 10, count)
+      const p99 = await localP99(gateway)
+      process.stderr.write(`bridge, ${what}: local p99 ${p99.toFixed(2)} ms\n`)
+      expect(p99).toBeLessThan(HELD_UP)
+      await arrived(sub, 10 + count, `${what} (${line.kind})`, before)
+    })
+
+    test('the link goes down and up again', { timeout: 120_000 }, async () => {
+      const { line, sub, gateway } = await start()
+      line.link('down')
+      await publish(gateway, 10, 200)
+      const p99 = await localP99(gateway)
+      await until(() => /there is no way to|does not answer/.test(gateway.log), { what: () => gateway.log })
+      const healed = performance.now()
+      line.link('up')
+      await arrived(sub, 210, 'after the link was down')
+      tellRecovery('link down', healed, p99)
+    })
+
+    test('a black hole: what was connected, and whoever connects, waits in vain', { timeout: 120_000 }, async () => {
+      const { line, sub, gateway } = await start('    connect_timeout: 2s\n')
+      line.blackHole(true)
+      await publish(gateway, 10, 200)
+      await until(() => /does not answer any more/.test(gateway.log), { what: () => gateway.log })
+      // Now it connects, and TCP hangs.
+      const p99 = await localP99(gateway)
+      await until(() => /bridge cannot connect/.test(gateway.log), { what: () => gateway.log })
+      const healed = performance.now()
+      line.blackHole(false)
+      await arrived(sub, 210, 'after the black hole')
+      tellRecovery('black hole', healed, p99)
+    })
+  })
+
   describe.skipIf(process.getuid?.() !== 0 || !needs('unshare'))('whose name server', () => {
-    test('does not answer: local clients notice nothing', { timeout: 120_000 }, async context => {
+    test('does not answer: local clients notice nothing (m#3108)', { timeout: 120_000 }, async context => {
       const resolver = await startResolver(() => undefined)
       if (!(await resolver.isUsable())) context.skip()
       await using gateway = await startGateway({

@@ -59,7 +59,7 @@ describe.skipIf(!needs('mosquitto') || !needs('mosquitto_sub'))('a bridge', () =
     ])
   })
 
-  test(`keeps ${COUNT} readings while the upstream is down and the gateway is killed`, {
+  test(`keeps ${COUNT} readings while the upstream is down and the gateway is killed (m#3472, m#3394)`, {
     timeout: 120_000,
   }, async () => {
     await using upstream = await startUpstream()
@@ -101,7 +101,7 @@ describe.skipIf(!needs('mosquitto') || !needs('mosquitto_sub'))('a bridge', () =
     expect(faultsOfDelivery(numbered(sub), published.acknowledged, () => REMOTE)).toEqual([])
   })
 
-  test('finds an upstream that was away for a while, and local clients never notice', {
+  test('finds an upstream again each time that it was away, with all that waited (m#2795, m#1334, thingsboard-gateway#2124)', {
     timeout: 120_000,
   }, async () => {
     await using upstream = await startUpstream()

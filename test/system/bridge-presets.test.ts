@@ -61,16 +61,20 @@ listeners:
       config: `
 name: Cottage
 bridges:
-  - { name: plain, url: "ws://127.0.0.1:${web}/mqtt", out: [{ filter: "#", remote_prefix: plain/ }] }
+  - { name: plain, url: "ws://127.0.0.1:${web}/mqtt", out: [{ filter: "lamp/#", remote_prefix: plain/ }] }
   - name: secure
     url: wss://127.0.0.1:${secure}/mqtt
     tls: { ca: ${authority.cert}, cert: ${client.cert}, key: ${client.key} }
-    out: [{ filter: "#", remote_prefix: secure/ }]
+    out: [{ filter: "door/#", remote_prefix: secure/ }]
 `,
     })
-    await pub('21', { port: gateway.port, topic: 'lamp', qos: 1 })
-    await until(() => ['plain/lamp', 'secure/lamp'].every(each => sub.messages.some(({ topic }) => topic === each)), {
-      what: () => `both messages; ${JSON.stringify(sub.messages)}\n${gateway.log}\n${upstream.log}`,
-    })
+    await pub('21', { port: gateway.port, topic: 'lamp/hall', qos: 1 })
+    await pub('22', { port: gateway.port, topic: 'door/hall', qos: 1 })
+    await until(
+      () => ['plain/lamp/hall', 'secure/door/hall'].every(each => sub.messages.some(({ topic }) => topic === each)),
+      {
+        what: () => `both messages; ${JSON.stringify(sub.messages)}\n${gateway.log}\n${upstream.log}`,
+      },
+    )
   })
 })

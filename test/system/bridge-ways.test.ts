@@ -1,8 +1,11 @@
-/** Bridges that carry both ways: each message everywhere exactly once, between gateways and with Debian's mosquitto. */
+/** A bridge that carries both ways with Debian's mosquitto: each message on both sides once; and what both have retained. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { freePort } from '../support/free-port.ts'
 import { startGateway } from '../support/gateway.ts'
 import { startMosquitto } from '../support/mosquitto.ts'
+import { RawClient } from '../support/mqtt-client.ts'
 import { needs } from '../support/needs.ts'
 import { pub } from '../support/pub.ts'
 import { startSub } from '../support/sub.ts'
@@ -55,28 +58,6 @@ async function exchange(left: number, right: number, qos: 1 | 2): Promise<void> 
   }
 }
 
-/** Three gateways, each with a bridge to the next that carries everything both ways. */
-async function startRing(): Promise<AsyncDisposable & { ports: number[] }> {
-  const ports = [await freePort(), await freePort(), await freePort()]
-  const gateways = await Promise.all(
-    ports.map((port, i) => {
-      const listeners = `listeners: ["mqtt://127.0.0.1:${port}"]`
-      return startGateway({ config: `${listeners}${config(`G${i}`, ports[(i + 1) % 3] as number, '5', 1)}` })
-    }),
-  )
-  return {
-    ports,
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all(gateways.map(gateway => gateway[Symbol.asyncDispose]()))
-    },
-  }
-}
-
-async function bridgeIsUp(port: number): Promise<void> {
-  await using sub = await startSub({ port, topics: ['$SYS/broker/connection/+/state'], qos: 1 })
-  await until(() => sub.payloads.includes('1'), { what: () => `a bridge that is up, got ${sub.payloads}` })
-}
-
 describe.skipIf(!needs('mosquitto') || !needs('mosquitto_sub'))('both ways, each message once everywhere', () => {
   for (const version of ['3.1.1', '5']) {
     for (const qos of [1, 2] as const) {
@@ -86,38 +67,60 @@ describe.skipIf(!needs('mosquitto') || !needs('mosquitto_sub'))('both ways, each
         await exchange(gateway.port, upstream.port, qos)
       })
     }
-    test(`between two gateways, MQTT ${version}`, { timeout: 60_000 }, async () => {
-      await using upstream = await startGateway()
-      await using gateway = await startGateway({ config: config('Cottage', upstream.port, version, 1) })
-      await exchange(gateway.port, upstream.port, 1)
-    })
   }
+})
 
-  test('in a ring of three everybody hears everything, and nothing circles', { timeout: 60_000 }, async () => {
-    await using ring = await startRing()
-    await Promise.all(ring.ports.map(bridgeIsUp))
-    const subs = await Promise.all(ring.ports.map(port => startSub({ port, topics: ['room/#'], qos: 1 })))
-    try {
-      const expected = ring.ports.flatMap((_, i) => Array.from({ length: COUNT }, (_, n) => `${i}-${n}`))
-      for (let n = 0; n < COUNT; n++) {
-        await Promise.all(ring.ports.map((port, i) => pub(`${i}-${n}`, { port, topic: `room/${i}`, qos: 1 })))
-      }
-      const hasAll = () => subs.every(sub => new Set(sub.payloads).size === expected.length)
-      await until(hasAll, { what: () => `all messages, got ${subs.map(sub => new Set(sub.payloads).size)}` })
-      // Two laps of the ring: what circles would come a third time.
-      for (const lap of ['first', 'second']) {
-        await Promise.all(ring.ports.map((port, i) => pub(`${lap}-${i}`, { port, topic: 'room/lap', qos: 1 })))
-        const isRound = () => subs.every(sub => ring.ports.every((_, i) => sub.payloads.includes(`${lap}-${i}`)))
-        await until(isRound, { what: () => `the ${lap} lap` })
-      }
-      for (const sub of subs) {
-        const counts = new Map<string, number>()
-        for (const payload of sub.payloads) counts.set(payload, (counts.get(payload) ?? 0) + 1)
-        // By both ways round, and from where it began once more by each: there the circles end.
-        expect([...counts].filter(([, times]) => times > 4)).toEqual([])
-      }
-    } finally {
-      await Promise.all(subs.map(sub => sub.stop()))
-    }
+describe('retained messages of both sides, MQTT 5', { timeout: 60_000 }, () => {
+  test('another gateway: what waits here is newer, and what only one has the other gets', async () => {
+    await using upstream = await startGateway()
+    await settle(upstream.port, () => upstream.log)
+  })
+
+  test.skipIf(!needs('mosquitto'))('mosquitto: the same', async () => {
+    await using upstream = await mosquitto()
+    await settle(upstream.port, () => '')
   })
 })
+
+/** Both sides have values before they ever meet; afterwards both have the same, and say nothing any more. */
+async function settle(upstream: number, log: () => string): Promise<void> {
+  const nobody = await freePort()
+  await using gateway = await startGateway({ config: config('Cottage', nobody, '5', 1) })
+  await using here = await RawClient.connect({ port: gateway.port })
+  await using there = await RawClient.connect({ port: upstream })
+  await there.publish('room/both', 'old', { qos: 1, retain: true })
+  await there.publish('room/theirs', 'theirs', { qos: 1, retain: true })
+  await there.publish('room/same', 'same', { qos: 1, retain: true })
+  await here.publish('room/both', 'new', { qos: 1, retain: true })
+  await here.publish('room/ours', 'ours', { qos: 1, retain: true })
+  await here.publish('room/same', 'same', { qos: 1, retain: true })
+  await here.subscribe({ topic: 'room/#', qos: 1 })
+  await there.subscribe({ topic: 'room/#', qos: 1 })
+  await until(() => here.publishes.length === 3 && there.publishes.length === 3, { what: 'what each has' })
+  await gateway.stop()
+  const text = config('Cottage', upstream, '5', 1)
+  const listeners = gateway.listeners.map(each => `"${each}"`).join(', ')
+  await writeFile(
+    join(gateway.folder, 'larder.yaml'),
+    `listeners: [${listeners}]\ndata_dir: "${gateway.dataDir}"\n${text}`,
+  )
+  await gateway.start()
+  await using again = await RawClient.connect({ port: gateway.port })
+  await again.subscribe({ topic: 'room/#', qos: 1 })
+  const last = (client: RawClient, topic: string) =>
+    client.publishes.findLast(each => each.topic === topic)?.payload.toString()
+  const state = (client: RawClient) =>
+    ['both', 'ours', 'theirs', 'same'].map(each => last(client, `room/${each}`)).join(' ')
+  const all = 'new ours theirs same'
+  await until(() => state(again) === all && state(there) === all, {
+    what: () => `${all} on both sides, got ${state(again)}, ${state(there)}\n${gateway.log}\n${log()}`,
+  })
+  // What went to and fro would overtake this.
+  await again.publish('room/end', 'here', { qos: 1 })
+  await until(() => last(there, 'room/end') === 'here', { what: 'a last message there' })
+  await there.publish('room/end', 'there', { qos: 1 })
+  await until(() => last(again, 'room/end') === 'there', { what: 'a last message here' })
+  expect([state(again), state(there)]).toEqual([all, all])
+  expect(again.payloads.filter(each => each === 'old')).toEqual([])
+  expect(again.payloads.filter(each => each === 'same')).toHaveLength(1)
+}

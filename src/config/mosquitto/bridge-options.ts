@@ -2,8 +2,9 @@
  * Options of a `connection`. What our bridges know is honoured; the rest is named. A row that our bridges learn to
  * honour changes from `ignored` to `option`, and nothing else does.
  */
+import { isIP } from 'node:net'
 import { type BridgeDraft, createBridge } from './draft.ts'
-import { bridgeOf, named, type Option, onlyAs, option } from './option.ts'
+import { bounded, bridgeOf, key, named, type Option, onlyAs, option } from './option.ts'
 import { Section, type Value } from './section.ts'
 import {
   anything,
@@ -24,16 +25,14 @@ const MAX_UINT16 = 65_535
 /** Seconds: longer ones are what larder.yaml calls a mistake. */
 const MAX_RESTART = 3_600
 const MAX_RESTART_CAP = 86_400
-
-const CIPHERS = 'its ciphers cannot be chosen yet'
-
-/** A row that keeps its bridge from being started: in clear text it must not go where TLS is asked for. */
-function obstacle<T>(read: Read<T>, why: string): Option {
-  return option(read, (_, at) => {
-    bridgeOf(at).obstacle ??= why
-    return `is not honoured: ${why}`
-  })
-}
+/** Seconds. */
+const DAY = 86_400
+const MAX_TCP_KEEPALIVE = 32_767
+const MAX_THRESHOLD = 1_000_000
+/** Bytes: least and most that larder.yaml takes. */
+const PACKET_SIZES = [128, 268_435_460] as const
+/** A Session Expiry Interval that has no end [MQTT-3.1.2-23]. */
+const FOREVER = 2 ** 32 - 1
 
 /** Rows for which it matters that they stand below a `connection`. */
 function ofBridge(row: Option): Option {
@@ -41,6 +40,11 @@ function ofBridge(row: Option): Option {
     bridgeOf(at)
     return row(rest, at)
   }
+}
+
+/** A row that is a key of its bridge. */
+function bridgeKey<T>(read: Read<T>, name: string, shape: (value: T) => Value = value => value as Value): Option {
+  return key(read, at => bridgeOf(at).keys, name, shape)
 }
 
 const rows: Readonly<Record<string, Option>> = {
@@ -61,69 +65,98 @@ const rows: Readonly<Record<string, Option>> = {
     },
   ),
   restart_timeout: option(anything, setRestart),
-  cleansession: onlyAs(flag, false, 'is not honoured: what waits for a bridge is kept while it is away'),
+  cleansession: option(flag, (isOn, at) => {
+    if (!isOn) return
+    bridgeOf(at).keys.set('clean_session', true, at.place)
+    return 'is honoured for the other broker: what waits here for a bridge is kept while it is away'
+  }),
   local_cleansession: onlyAs(flag, false, 'is not honoured: what waits for a bridge is kept while it is away'),
   local_clientid: named(text, 'is not needed: a bridge is no client here'),
   local_username: named(text, 'is not needed: a bridge is no client here, and carries what its topics say'),
   local_password: named(text, 'is not needed: a bridge is no client here'),
-  idle_timeout: named(atLeast(1), 'is not honoured: a bridge stays connected'),
-  threshold: named(atLeast(1), 'is not honoured: a bridge stays connected'),
-  start_type: option(oneOf('automatic', 'lazy', 'once', 'manual'), type => {
+  idle_timeout: bridgeKey(atLeast(1), 'idle_timeout', seconds => `${Math.min(seconds, DAY)}s`),
+  threshold: bridgeKey(atLeast(1), 'threshold', count => Math.min(count, MAX_THRESHOLD)),
+  start_type: option(oneOf('automatic', 'lazy', 'once', 'manual'), (type, at) => {
     if (type === 'manual') throw new ConfFault('Manual start_type not supported.')
-    return type === 'automatic' ? undefined : `${type} is not honoured: a bridge is connected at the start, and again`
+    if (type !== 'automatic') bridgeOf(at).keys.set('start_type', type, at.place)
   }),
   round_robin: option(flag, (isOn, at) => {
     if (isOn) bridgeOf(at).keys.set('round_robin', true, at.place)
   }),
-  notifications: onlyAs(flag, false, 'is not honoured yet: the state of a bridge is in the log'),
-  notifications_local_only: named(flag, 'is not honoured yet: the state of a bridge is in the log'),
-  notification_topic: named(text, 'is not honoured yet: the state of a bridge is in the log'),
-  try_private: onlyAs(flag, false, 'is not honoured yet: a bridge connects as a client'),
-  bridge_attempt_unsubscribe: onlyAs(flag, false, 'is not honoured: a bridge only publishes'),
-  bridge_bind_address: named(word, 'is not honoured yet: the system chooses the address'),
-  bridge_max_packet_size: onlyAs(atLeast(0), 0, 'is not honoured yet: what the other broker does not take, it refuses'),
-  bridge_max_topic_alias: named(
+  notifications: option(flag, (isOn, at) => {
+    bridgeOf(at).notifications = { isOn, place: at.place }
+    return isOn ? undefined : 'is honoured for the other broker: here, the state of a bridge is always told'
+  }),
+  notifications_local_only: option(flag, (isOn, at) => {
+    bridgeOf(at).isLocalOnly = isOn
+  }),
+  notification_topic: bridgeKey(text, 'notification_topic'),
+  try_private: bridgeKey(flag, 'try_private'),
+  bridge_attempt_unsubscribe: bridgeKey(flag, 'unsubscribe'),
+  bridge_bind_address: option(word, (address, at) => {
+    if (isIP(address) === 0) return 'is not honoured: it is no address'
+    bridgeOf(at).keys.set('bind_address', address, at.place)
+    return
+  }),
+  bridge_max_packet_size: option(atLeast(0), (bytes, at) => {
+    if (bytes === 0) return
+    const { number, notice } = bounded(bytes, ...PACKET_SIZES)
+    bridgeOf(at).keys.set('max_packet_size', number, at.place)
+    return notice
+  }),
+  bridge_max_topic_alias: bridgeKey(
     whole(0, MAX_UINT16, () => 'bridge_max_topic_alias must be > 0 and <= 65535.'),
-    'is not honoured yet: topics are sent in full',
+    'max_topic_alias',
   ),
-  bridge_outgoing_retain: onlyAs(flag, true, 'is not honoured yet: retained messages leave as such'),
+  bridge_outgoing_retain: bridgeKey(flag, 'outgoing_retain'),
   bridge_protocol_version: option(oneOf('mqttv311', 'mqttv31', 'mqttv50'), (version, at) => {
     bridgeOf(at).keys.set('version', version === 'mqttv50' ? '5' : '3.1.1', at.place)
     return version === 'mqttv31' ? 'is taken as mqttv311: bridges speak nothing older' : undefined
   }),
-  bridge_receive_maximum: named(
+  bridge_receive_maximum: bridgeKey(
     whole(1, MAX_UINT16, () => 'bridge_receive_maximum must be greater than 0.'),
-    'is not honoured yet: bridges speak MQTT 3.1.1',
+    'receive_maximum',
   ),
-  bridge_session_expiry_interval: named(
-    whole(0, 2 ** 32 - 1, () => 'bridge_session_expiry_interval must not be negative.'),
-    'is not honoured yet: bridges speak MQTT 3.1.1',
+  bridge_session_expiry_interval: option(
+    whole(0, FOREVER, () => 'bridge_session_expiry_interval must not be negative.'),
+    (seconds, at) => {
+      if (seconds !== FOREVER) bridgeOf(at).keys.set('session_expiry', `${seconds}s`, at.place)
+    },
   ),
-  bridge_tcp_keepalive: named(anything, 'is not honoured yet: keepalive_interval finds a link that is gone'),
-  bridge_tcp_user_timeout: named(atLeast(0), 'is not honoured yet: keepalive_interval finds a link that is gone'),
-  bridge_reload_type: onlyAs(oneOf('lazy', 'immediate'), 'lazy', 'is not honoured yet'),
+  bridge_tcp_keepalive: option(anything, setTcpKeepalive),
+  bridge_tcp_user_timeout: named(
+    atLeast(0),
+    'is not honoured: Node.js cannot set it; keepalive_interval finds a link that is gone',
+  ),
+  bridge_reload_type: onlyAs(
+    oneOf('lazy', 'immediate'),
+    'immediate',
+    'is not honoured: a bridge whose lines have changed connects again at once, and what waits for it is kept',
+  ),
   bridge_alpn: tls(text, 'alpn', name => [name]),
   bridge_cafile: tls(text, 'ca', (file, at) => at.path(file)),
-  bridge_capath: obstacle(text, 'bridge_capath is not honoured yet: put the authorities into one file'),
+  bridge_capath: tls(text, 'ca_folder', (folder, at) => at.path(folder)),
   bridge_certfile: tls(text, 'cert', (file, at) => at.path(file)),
   bridge_keyfile: tls(text, 'key', (file, at) => at.path(file)),
-  bridge_ciphers: obstacle(text, CIPHERS),
-  'bridge_ciphers_tls1.3': obstacle(text, CIPHERS),
+  bridge_ciphers: tls(text, 'ciphers', withOtherCiphers),
+  'bridge_ciphers_tls1.3': tls(text, 'ciphers', withOtherCiphers),
   bridge_identity: tls(text, 'psk_identity'),
   bridge_psk: tls(text, 'psk_key'),
   bridge_insecure: option(flag, (isOn, at) => {
     if (isOn) tlsOf(at).set('check_name', false, at.place)
   }),
-  bridge_require_ocsp: onlyAs(flag, false, 'is not honoured: a certificate that was revoked is not noticed'),
+  bridge_require_ocsp: onlyAs(
+    flag,
+    false,
+    'is not honoured: Node.js cannot check it for a client, so a certificate that was revoked is not noticed',
+  ),
   bridge_tls_version: option(text, (version, at) => {
     if (version === 'tlsv1.3') tlsOf(at).set('min_version', 'TLSv1.3', at.place)
     else if (version !== 'tlsv1.2') return 'is taken as tlsv1.2: bridges speak nothing older'
     return undefined
   }),
   bridge_tls_use_os_certs: option(flag, (isOn, at) => {
-    if (!isOn) return
-    tlsOf(at)
-    return "takes the authorities that Node brings, not the system's"
+    if (isOn) tlsOf(at).set('system_authorities', true, at.place)
   }),
 }
 
@@ -182,6 +215,23 @@ function tls<T>(read: Read<T>, name: string, shape: (value: T, at: At) => Value 
   return option(read, (value, at) => void tlsOf(at).set(name, shape(value, at), at.place))
 }
 
+/** The two lists of OpenSSL are one here. */
+function withOtherCiphers(ciphers: string, at: At): string {
+  const others = tlsOf(at).get('ciphers')
+  return others === undefined ? ciphers : `${others}:${ciphers}`
+}
+
+/** Seconds of silence, seconds between two questions, questions. */
+function setTcpKeepalive(rest: string, at: At): string | undefined {
+  const written = words(rest)
+  if (written.length !== 3 || !written.every(each => /^\d+$/.test(each))) {
+    throw new ConfFault('Invalid bridge_tcp_keepalive parameters.')
+  }
+  const { number: idle } = bounded(Number(written[0]), 1, MAX_TCP_KEEPALIVE)
+  bridgeOf(at).keys.set('tcp_keepalive', `${idle}s`, at.place)
+  return 'is honoured in its first number: Node.js asks up to ten times then, once a second'
+}
+
 function setClientId(clientId: string, at: At): void {
   const { keys } = bridgeOf(at)
   if (keys.has('client_id')) throw new ConfFault('Duplicate bridge remote clientid value in configuration.')
@@ -202,7 +252,7 @@ function setPassword(password: string, at: At): void {
 
 /** Seconds: `base cap`, or one for both. */
 function setRestart(rest: string, at: At): string | undefined {
-  const [first, second = first] = words(rest)
+  const [first, second = first, stable] = words(rest)
   if (first === undefined || second === undefined) throw empty('restart_timeout')
   const [base, cap] = [first, second].map(each => {
     if (!/^-?\d+$/.test(each)) throw invalid('restart_timeout', each)
@@ -211,11 +261,16 @@ function setRestart(rest: string, at: At): string | undefined {
   if (cap < base) throw new ConfFault('backoff cap is lower than the base in restart_timeout.')
   const kept = { base: Math.min(base, MAX_RESTART), cap: Math.min(cap, MAX_RESTART_CAP) }
   bridgeOf(at).restart = { ...kept, place: at.place }
-  return kept.base === base && kept.cap === cap ? undefined : `is taken as ${kept.base} ${kept.cap}`
+  const isSame = kept.base === base && kept.cap === cap
+  const notices = [
+    ...(isSame ? [] : [`is taken as ${kept.base} ${kept.cap}`]),
+    ...(stable === undefined ? [] : ['is not honoured in its third number: a connection is stable after a minute']),
+  ]
+  return notices.join('; ') || undefined
 }
 
 /** `topic PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]]`; `""` stands for nothing. */
-function addTopic(rest: string, at: At): string | undefined {
+function addTopic(rest: string, at: At): void {
   const bridge = bridgeOf(at)
   bridge.hasTopics = true
   const { pattern, others } = splitPattern(rest)
@@ -226,18 +281,12 @@ function addTopic(rest: string, at: At): string | undefined {
   }
   if (!/^[012]$/.test(qos)) throw new ConfFault(`Invalid bridge QoS level '${qos}'.`)
   if (pattern === '' && (local === '' || remote === '')) throw new ConfFault('Invalid bridge remapping.')
-  if (way === 'in') return 'is not honoured yet: a bridge carries messages to the other broker, not from it'
-  const rule = ruleOf(pattern, local, remote)
-  if (rule === undefined) return 'is not honoured yet: a single topic cannot be given quite another name'
   const section = new Section()
-  section.set('filter', rule.filter, at.place)
-  section.set('qos', qos === '0' ? 0 : 1, at.place)
-  if (rule.local !== '') section.set('local_prefix', rule.local, at.place)
-  if (rule.remote !== '') section.set('remote_prefix', rule.remote, at.place)
-  bridge.rules.push(section)
-  const half = way === 'both' ? 'is honoured for out only: a bridge carries no messages from the other broker yet' : ''
-  const lower = qos === '2' ? 'is carried at QoS 1: bridges have no QoS 2 yet' : ''
-  return [half, lower].filter(Boolean).join('; it ') || undefined
+  section.set('filter', pattern, at.place)
+  section.set('qos', Number(qos), at.place)
+  if (local !== '') section.set('local_prefix', local, at.place)
+  if (remote !== '') section.set('remote_prefix', remote, at.place)
+  bridge.rules[way].push(section)
 }
 
 /** A pattern in quotes may have spaces in it, as in Mosquitto 2.1. */
@@ -250,20 +299,4 @@ function splitPattern(rest: string): { pattern: string; others: string[] } {
   const [first, ...others] = words(trimmed)
   if (first === undefined) throw empty('topic')
   return { pattern: first === '""' ? '' : first, others }
-}
-
-/** One topic that is renamed is a rule when both names end alike; undefined when they do not. */
-function ruleOf(filter: string, local: string, remote: string) {
-  if (filter !== '') return { filter, local, remote }
-  const ours = local.split('/')
-  const theirs = remote.split('/')
-  let same = 0
-  while (same < Math.min(ours.length, theirs.length) && ours.at(-1 - same) === theirs.at(-1 - same)) same++
-  const end = ours.slice(ours.length - same).join('/')
-  if (end === '') return undefined
-  return {
-    filter: end,
-    local: local.slice(0, local.length - end.length),
-    remote: remote.slice(0, remote.length - end.length),
-  }
 }

@@ -75,16 +75,17 @@ export interface BridgeDraft {
   readonly name: string
   readonly place: Place
   readonly keys: Section
-  /** Of its topics those that are carried. */
-  readonly rules: Section[]
+  /** Its topics. */
+  readonly rules: Readonly<Record<'out' | 'in' | 'both', Section[]>>
   /** `host:port` of each, as a URL has them. */
   readonly addresses: string[]
   /** There with the first option that asks for TLS. */
   tls?: Section
   hasTopics: boolean
   hasAddress: boolean
-  /** Why it is not started, the first reason that was met. */
-  obstacle?: string
+  /** `false`: nobody, or only this broker, is told of its state. */
+  notifications?: { isOn: boolean; place: Place }
+  isLocalOnly?: boolean
   restart?: { base: number; cap: number; place: Place }
   password?: { password: string; place: Place }
 }
@@ -126,7 +127,8 @@ export class Draft {
 }
 
 export function createBridge(name: string, place: Place): BridgeDraft {
-  return { name, place, keys: new Section(), rules: [], addresses: [], hasTopics: false, hasAddress: false }
+  const rules = { out: [], in: [], both: [] }
+  return { name, place, keys: new Section(), rules, addresses: [], hasTopics: false, hasAddress: false }
 }
 
 export function createListener(place: Place | undefined, port: number): ListenerDraft {

@@ -1,6 +1,7 @@
 /** From what the lines gathered to one map of larder.yaml, and to Mosquitto's habits beside it. */
 import { join } from 'node:path'
-import { type BridgeDraft, DEFAULT_LOG_TYPES, type Draft, type Habits, type Notice } from './draft.ts'
+import { DEFAULT_LOG_TYPES, type Draft, type Habits, type Notice } from './draft.ts'
+import { finishBridge } from './finish-bridges.ts'
 import { finishAccess, finishListeners, type Machine, type Ports } from './finish-listeners.ts'
 import { levelOf } from './general-options.ts'
 import { type Place, Section } from './section.ts'
@@ -8,8 +9,6 @@ import { type Place, Section } from './section.ts'
 /** What Mosquitto takes when nothing is said (mosquitto.conf(5)). */
 const MAX_INFLIGHT = 20
 const MAX_QUEUED = 1_000
-/** Seconds between two attempts of a bridge. */
-const RESTART = { base: 5, cap: 30 }
 
 /** The file in which Mosquitto keeps its database; another name is another folder of ours. */
 const DATABASE = 'mosquitto.db'
@@ -56,7 +55,7 @@ export function finish(draft: Draft, { machine, ports, cwd }: FinishOptions): Fi
   finishLimits(draft)
   root.set('limits', draft.limits)
   if (!draft.metrics.isEmpty) root.set('metrics', draft.metrics)
-  const bridges = draft.bridges.flatMap(bridge => finishBridge(bridge, machine, notices, faults))
+  const bridges = draft.bridges.map(bridge => finishBridge(bridge, { machine, notices, faults }))
   if (bridges.length > 0) root.set('bridges', bridges)
   const log = new Section()
   log.set('level', levelOf(draft.log.types))
@@ -78,31 +77,6 @@ function finishLimits({ limits, messageSizeLimit }: Draft): void {
   if (messageSizeLimit !== undefined && !limits.has('max_packet_size')) {
     limits.set('max_packet_size', messageSizeLimit.bytes, messageSizeLimit.place)
   }
-}
-
-/** None when it cannot be started: what it would do wrong is worse than what it does not do. */
-function finishBridge(bridge: BridgeDraft, machine: Machine, notices: Notice[], faults: ConfFaultAt[]): Section[] {
-  const { name, place, keys, rules, password } = bridge
-  if (!bridge.hasAddress) faults.push({ place, message: 'Invalid bridge configuration: no remote addresses defined.' })
-  if (!bridge.hasTopics) faults.push({ place, message: 'Invalid bridge configuration: no topics defined.' })
-  const obstacle = bridge.obstacle ?? (rules.length === 0 ? 'none of its topics can be carried yet' : undefined)
-  if (obstacle !== undefined) {
-    notices.push({ place, message: `${name} is not started: ${obstacle}` })
-    return []
-  }
-  const section = Section.merged(keys)
-  section.setDefault('client_id', `${machine.hostname}.${name}`)
-  if (password !== undefined) {
-    if (keys.has('username')) section.set('password', password.password, password.place)
-    else notices.push({ place: password.place, message: 'is not used: it needs a remote_username' })
-  }
-  const { base, cap, place: restartPlace } = { place: undefined, ...(bridge.restart ?? RESTART) }
-  const retry = new Section()
-  retry.set('min', `${base}s`, restartPlace)
-  retry.set('max', `${cap}s`, restartPlace)
-  section.set('retry', retry)
-  section.set('out', rules)
-  return [section]
 }
 
 function habitsOf({ log, pidFile, user, persistence }: Draft, isLocalOnly: boolean): Habits {

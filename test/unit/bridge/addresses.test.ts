@@ -49,6 +49,25 @@ describe('several addresses', () => {
     expect(mute.connections).toHaveLength(1)
   })
 
+  test('in turns, each connection begins with the one after the last, and none is gone back to', async () => {
+    const clock = new ManualClock()
+    const peers = [await startUpstream(), await startUpstream(), await startUpstream()]
+    const all = peers.map(({ url }) => url)
+    const memory = {}
+    const taken: string[] = []
+    for (let turn = 0; turn < 4; turn++) {
+      // One that is away is passed over.
+      if (turn === 2) peers[2]?.close()
+      const { upstream, up } = startLink({ url: all[0] as string, urls: all, roundRobin: true }, { memory, clock })
+      await up()
+      taken.push(upstream.place)
+      await clock.advance(300_000)
+      expect(upstream.ready).toBe(true)
+      upstream.cut(undefined)
+    }
+    expect(taken).toEqual([0, 1, 0, 1].map(index => all[index]?.replace('mqtt://', '')))
+  })
+
   test('when none answers, it is told of each', async () => {
     const [first, second] = [await freePort(), await freePort()]
     const urls = [`mqtt://127.0.0.1:${first}`, `mqtt://127.0.0.1:${second}`]

@@ -189,10 +189,11 @@ describe('a bridge', () => {
     const { log } = recordLog()
     const bridge = new Bridge({
       settings: { name: 'b', url: upstream.url, clientId: 'b', keepalive: 0, maxInflight: 1, retry: RETRY, out: [] },
+      gateway: 'Cottage',
       broker: Object.assign(new MemoryBroker(new MemoryQueue()), {
-        openSpool: async () => {
+        openSpools: async () => {
           controller.abort(new Error('not any more'))
-          return new MemoryQueue()
+          return [new MemoryQueue()]
         },
       }),
       clock: systemClock,

@@ -1,6 +1,8 @@
 /** Upstreams that do what none should, for a while: the bridge finds its way, and nothing is lost or goes out of order. */
+import { setTimeout as pause } from 'node:timers/promises'
 import type { IPublishPacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
+import { ManualClock } from '../../support/manual-clock.ts'
 import { until } from '../../support/wait.ts'
 import { answerWell, type Connection, type ScriptedUpstream, startUpstream } from './scripted-upstream.ts'
 import { startBridge } from './support.ts'
@@ -23,6 +25,9 @@ const toPublish =
 const puback = (connection: Connection, messageId: number | undefined): void =>
   connection.send({ cmd: 'puback', messageId: messageId as number })
 
+/** ms */
+const LATE = 100
+const HUGE = Buffer.alloc(4 * 1024 * 1024, 'x')
 /** Bad for the first five connections, good after. */
 const BAD_CONNECTIONS = 5
 
@@ -57,9 +62,35 @@ const CASES: [what: string, answer: Answer][] = [
     }),
   ],
   [
-    'acknowledges what was never sent',
+    'acknowledges wrong identifiers, of what was never sent',
     toPublish((packet, connection) => {
       puback(connection, 60_000 + connection.publishes.length)
+      connection.acknowledge(packet)
+    }),
+  ],
+  [
+    'acknowledges late, all that waits at once',
+    toPublish((_packet, connection) => {
+      if (connection.publishes.length % 20 !== 0) return
+      const waiting = connection.publishes.slice(-20)
+      void pause(LATE).then(() => {
+        for (const each of waiting) connection.acknowledge(each)
+      })
+    }),
+  ],
+  [
+    'accepts TCP and says nothing, for a while',
+    (packet, connection, index) => {
+      if (index >= BAD_CONNECTIONS) answerWell(packet, connection)
+    },
+  ],
+  [
+    'sends huge messages that nobody asked for',
+    toPublish((packet, connection) => {
+      if (connection.publishes.length % 10 === 1) {
+        const message = { topic: 'unasked', payload: HUGE, qos: 0, dup: false, retain: true } as const
+        connection.send({ cmd: 'publish', ...message })
+      }
       connection.acknowledge(packet)
     }),
   ],
@@ -129,10 +160,12 @@ const CASES: [what: string, answer: Answer][] = [
   ],
 ]
 
+const CONNACK = { cmd: 'connack', reasonCode: 0, sessionPresent: false } as const
+
 describe('an upstream that', () => {
   test.each(CASES)('%s', async (_, answer) => {
     const upstream = await startUpstream(answer)
-    const { queue } = await startBridge(upstream.url, { retry: { min: 1, max: 3 } })
+    const { queue } = await startBridge(upstream.url, { retry: { min: 1, max: 3 }, connectTimeout: 300 })
     for (const topic of TOPICS) queue.push({ topic })
     await until(() => queue.count === 0, {
       what: () => `an empty queue, ${queue.count} left after ${upstream.connections.length} connections`,
@@ -168,5 +201,57 @@ describe('an upstream that', () => {
     await until(() => queue.count === 0, { what: () => `an empty queue, ${queue.count} left` })
     expect(most).toBe(1)
     expect(upstream.publishes.map(packet => packet.topic)).toEqual(TOPICS)
+  })
+
+  test('takes no more for a while (0x97), and rejects every tenth (0x87), gets all the others in order', async () => {
+    let refusals = 0
+    const upstream = await startUpstream((packet, connection) => {
+      if (packet.cmd === 'connect') connection.send(CONNACK, 5)
+      if (packet.cmd !== 'publish') return
+      const isBusy = packet.topic === 't5' && refusals < 5
+      if (isBusy) refusals++
+      const isTenth = TOPICS.indexOf(packet.topic) % 10 === 9
+      const reasonCode = isBusy ? 0x97 : isTenth ? 0x87 : 0
+      connection.send({ cmd: 'puback', messageId: packet.messageId as number, reasonCode }, 5)
+    })
+    const { queue, broker, bridge } = await startBridge(upstream.url, {
+      version: '5',
+      maxInflight: 1,
+      maxTopicAlias: 0,
+      retry: { min: 1, max: 3 },
+    })
+    for (const topic of TOPICS) queue.push({ topic })
+    await until(() => queue.count === 0, { what: () => `an empty queue, ${queue.count} left` })
+    // A busy upstream is gone from, and asked again after the pause.
+    expect(upstream.connections).toHaveLength(1 + refusals)
+    expect([...new Set(upstream.publishes.map(packet => packet.topic))]).toEqual(TOPICS)
+    const dead: string[] = []
+    for await (const { topic } of bridge.deadLetters()) dead.push(topic)
+    expect(dead).toEqual(TOPICS.filter((_, index) => index % 10 === 9))
+    expect(broker.dead.count).toBe(4)
+    expect(bridge.state).toMatchObject({ sent: COUNT - 4, dead: 4 })
+  })
+
+  test('answers PUBREC and never PUBCOMP is given up, and asked for it again, not sent the message', async () => {
+    const clock = new ManualClock()
+    const upstream = await startUpstream((packet, connection, index) => {
+      if (packet.cmd === 'connect') connection.send({ cmd: 'connack', returnCode: 0, sessionPresent: index > 0 })
+      else if (packet.cmd === 'publish') connection.send({ cmd: 'pubrec', messageId: packet.messageId as number })
+      else if (packet.cmd === 'pubrel' && index === 2) {
+        connection.send({ cmd: 'pubcomp', messageId: packet.messageId as number })
+      } else if (packet.cmd !== 'pubrel') answerWell(packet, connection)
+    })
+    const { queue } = await startBridge(upstream.url, { out: [{ filter: '#', qos: 2 }] }, clock)
+    queue.push({ topic: 'a', qos: 2 })
+    const released = (index: number) => upstream.connections[index]?.packets.filter(({ cmd }) => cmd === 'pubrel')
+    for (let index = 0; index < 2; index++) {
+      await until(() => released(index)?.length === 1, { what: `PUBREL on connection ${index}` })
+      for (let second = 0; second < 200 && !upstream.connections[index]?.closed; second++) await clock.advance(1_000)
+      await until(() => upstream.connections[index]?.closed, { what: `connection ${index} to be given up` })
+      for (let second = 0; second < 60 && upstream.connections.length === index + 1; second++)
+        await clock.advance(1_000)
+    }
+    await until(() => queue.count === 0, { what: 'PUBCOMP' })
+    expect(upstream.publishes).toHaveLength(1)
   })
 })

@@ -185,7 +185,7 @@ describe('QoS 2 outward', () => {
     expect(sent(connection, 'pubrel')).toEqual([1])
   })
 
-  test('goes on where it was on the next connection: PUBREL, not PUBLISH', async () => {
+  test('goes on where it was on the next connection: PUBREL, not PUBLISH (m#3275)', async () => {
     const upstream = await startUpstream((packet, connection, index) => {
       if (packet.cmd === 'connect') connection.send({ cmd: 'connack', returnCode: 0, sessionPresent: index > 0 })
       else if (packet.cmd === 'pubrel' && index === 0) connection.cut()
@@ -228,6 +228,7 @@ describe('what an upstream does not take', () => {
       {
         topic: 'forbidden',
         payload: Buffer.from('forbidden'),
+        retain: false,
         reason: 'the upstream refuses it with reason code 0x87',
       },
     ])
@@ -286,7 +287,8 @@ describe('what an upstream does not take', () => {
 describe('messages that come round', () => {
   test('MQTT 3.1.1: what the upstream sends back is swallowed once; the same from somebody else is not', async () => {
     const upstream = await startUpstream(answerAll)
-    const { broker, bridge, queue } = await startBridge(upstream.url, { out: [], both: [{ filter: '#', qos: 1 }] })
+    const settings = { out: [], both: [{ filter: '#', qos: 1 }], tryPrivate: false } as const
+    const { broker, bridge, queue } = await startBridge(upstream.url, settings)
     const connection = await upstream.connection(0)
     await subscribed(connection)
     queue.push({ topic: 'a', payload: Buffer.from('x') })

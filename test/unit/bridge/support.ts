@@ -16,9 +16,9 @@ export async function startBridge(
   url: string,
   settings: Partial<BridgeSettings & ConnectionSettings> = {},
   clock: Clock = systemClock,
+  broker: MemoryBroker = new MemoryBroker(new MemoryQueue('$bridge/cloud')),
 ) {
-  const queue = new MemoryQueue()
-  const broker = new MemoryBroker(queue)
+  const { queue } = broker
   const { log, lines } = recordLog()
   const bridge = new Bridge({
     settings: {
@@ -31,6 +31,7 @@ export async function startBridge(
       out: [{ filter: '#', qos: 1 }],
       ...settings,
     },
+    gateway: 'Cottage',
     broker,
     clock,
     log,
@@ -48,5 +49,5 @@ export async function startBridge(
     await done
   })
   const messages = () => lines.map(line => line.message)
-  return { bridge, broker, queue, spools: broker.spools, lines, messages, stop }
+  return { bridge, broker, queue, spools: broker.opened, lines, messages, stop }
 }

@@ -74,6 +74,7 @@ const DEFAULTS = {
   bridges: [],
   homeAssistant: { enabled: false, prefix: 'homeassistant', birthTopic: 'homeassistant/status' },
   metrics: { sysInterval: 10_000 },
+  dashboard: { listen: { host: '127.0.0.1', port: 8080 }, isDefault: true, names: [] },
   log: { level: 'info', format: 'auto' },
 }
 

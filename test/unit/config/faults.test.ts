@@ -11,14 +11,22 @@ const OUT = 'out: [{ filter: "#" }]'
 test.each<[what: string, text: string, fault: string]>([
   // Keys
   ['an unknown key', '»nmae: x', "nmae: unknown key; did you mean 'name'?"],
-  ['an unknown key like no other', 'log: { »colour: red }', 'log.colour: unknown key; known here: level, format'],
+  [
+    'an unknown key like no other',
+    'log: { »colour: red }',
+    'log.colour: unknown key; known here: level, format, topics',
+  ],
   ['an unknown key with nothing behind it', '»lisners:', "lisners: unknown key; did you mean 'listeners'?"],
   [
     'a key in camel case',
     'limits:\n  »maxInflight: 5',
     "limits.maxInflight: unknown key; did you mean 'max_inflight'?",
   ],
-  ['a key that cannot be printed', 'log: { »"a\\eb": 1 }', 'log["a b"]: unknown key; known here: level, format'],
+  [
+    'a key that cannot be printed',
+    'log: { »"a\\eb": 1 }',
+    'log["a b"]: unknown key; known here: level, format, topics',
+  ],
   ['a key of JavaScript', 'log: { »__proto__: 1 }', 'log.__proto__: unknown key'],
   ['a key written twice', 'name: a\nlog:\n»name: b', 'name: is written twice in this map: keep one of the two'],
   ['a missing key', device('gpio: »{ pin: 1 }'), 'devices[0].gpio.direction: is required, such as direction: in'],

@@ -127,9 +127,19 @@ const bridge = fc
     fc.string({ minLength: 1, maxLength: 6 }).filter(name => /^[^\s#]+$/.test(name)),
     fc.array(
       fc.oneof(
-        fc.tuple(words, qos, words, words).map(([a, b, c, d]) => `topic ${a} out ${b} ${c} ${d}`),
-        ...lines(['remote_clientid', 'remote_username', 'remote_password'], words),
-        ...lines(['keepalive_interval', 'restart_timeout'], number),
+        fc
+          .tuple(words, fc.constantFrom('out', 'in', 'both'), qos, words, words)
+          .map(([a, way, b, c, d]) => `topic ${a} ${way} ${b} ${c} ${d}`),
+        ...lines(['remote_clientid', 'remote_username', 'remote_password', 'notification_topic'], words),
+        ...lines(['keepalive_interval', 'restart_timeout', 'idle_timeout', 'threshold'], number),
+        ...lines(['bridge_max_packet_size', 'bridge_max_topic_alias', 'bridge_receive_maximum'], number),
+        ...lines(['bridge_session_expiry_interval'], number),
+        ...lines(['bridge_cafile', 'bridge_capath', 'bridge_ciphers', 'bridge_ciphers_tls1.3', 'bridge_alpn'], words),
+        ...lines(['cleansession', 'notifications', 'notifications_local_only', 'try_private', 'round_robin'], flag),
+        ...lines(['bridge_attempt_unsubscribe', 'bridge_outgoing_retain', 'bridge_tls_use_os_certs'], flag),
+        ...lines(['start_type'], fc.constantFrom('automatic', 'lazy', 'once')),
+        ...lines(['bridge_protocol_version'], fc.constantFrom('mqttv31', 'mqttv311', 'mqttv50')),
+        ...lines(['bridge_tcp_keepalive'], fc.constantFrom('1 1 1', '70000 5 3')),
       ),
       { maxLength: 5 },
     ),
