@@ -3,12 +3,13 @@
  * `main.ts`. Asked every ten seconds and whenever somebody looks, so nothing here goes through messages or
  * subscriptions: a thousand clients take a fraction of a millisecond.
  */
-import { type BridgeStatus, SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
+import { type BridgeState, SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
 import type { Hub } from './broker/hub.ts'
 import type { ContractPersistence } from './cluster/persistence.ts'
+import type { BridgeConfig } from './config/schema.ts'
 import type { Gate } from './listen/gate.ts'
 import type { Gathered } from './observe/observatory.ts'
-import type { DeviceFigures, QueueFigures, StoreFigures } from './observe/ports.ts'
+import type { CertificateFigures, CertificateFile, DeviceFigures, QueueFigures, StoreFigures } from './observe/ports.ts'
 import { LevelPersistence } from './store/persistence.ts'
 
 export interface Sources {
@@ -19,15 +20,17 @@ export interface Sources {
   readonly persistence: LevelPersistence | ContractPersistence
   readonly gate: Gate
   /** Named `bridge …`. */
-  readonly bridges: readonly { readonly name: string; readonly status: BridgeStatus }[]
+  readonly bridges: readonly { readonly name: string; readonly state: BridgeState }[]
   readonly devices: readonly DeviceFigures[]
   /** Addresses of listeners that should be open and are not. */
   readonly closed: readonly string[]
+  /** Of listeners. */
+  readonly certificates: readonly CertificateFigures[]
 }
 
 export function gather(sources: Sources): Gathered {
-  const { version, startedAt, uptime, hub, persistence, gate, bridges, devices, closed } = sources
-  const { clients, subscriptions } = sessionsOf(hub, persistence)
+  const { version, startedAt, uptime, hub, persistence, gate, bridges, devices, closed, certificates } = sources
+  const { clients, subscriptions, unsent } = sessionsOf(hub, persistence)
   const trouble = persistence instanceof LevelPersistence ? persistence.trouble : undefined
   return {
     version,
@@ -38,17 +41,20 @@ export function gather(sources: Sources): Gathered {
     subscriptions,
     connections: {
       open: gate.connections.open,
+      unsent,
       refused: { limit: gate.connections.refused, address: gate.addresses.refused },
     },
     queues: queuesOf(persistence),
     store: storeOf(persistence),
     bridges: bridges.map(bridge => {
       const name = bridge.name.replace(/^bridge /, '')
-      const { connected, waiting, sent } = bridge.status
-      const oldest = oldestOf(persistence, clientId => clientId === SPOOL_CLIENT_PREFIX + name)
-      return { name, connected, waiting, oldest, sent }
+      const { connected, waiting, bytes, oldest, sent, received, paused, rateOut, rateIn, ...rest } = bridge.state
+      const { dropped, thinned, expired, dead, drain } = rest
+      const lost = { dropped, thinned, expired, dead }
+      return { name, connected, waiting, bytes, oldest, sent, received, paused, rateOut, rateIn, ...lost, drain }
     }),
     devices,
+    certificates,
     troubles: [
       ...(trouble === undefined ? [] : [trouble]),
       ...closed.map(address => `the listener ${address} is not open`),
@@ -61,10 +67,12 @@ function sessionsOf(hub: Hub, persistence: Sources['persistence']) {
   const kept = keptSessions(persistence)
   let connected = 0
   let connectedKept = 0
+  let unsent = 0
   let { plain, shared } = kept
   for (const session of Object.values(hub.clients)) {
     if (session === undefined) continue
     connected++
+    unsent += session.outbox.unsent
     if (session.queue !== null) connectedKept++
     if (session.queue !== null && kept.hasSubscriptions) continue
     const { count, sharedCount } = session.subscribing
@@ -72,7 +80,7 @@ function sessionsOf(hub: Hub, persistence: Sources['persistence']) {
     shared += sharedCount
   }
   const disconnected = Math.max(0, kept.sessions - connectedKept)
-  return { clients: { connected, disconnected }, subscriptions: { plain, shared } }
+  return { clients: { connected, disconnected }, subscriptions: { plain, shared }, unsent }
 }
 
 function keptSessions(persistence: Sources['persistence']) {
@@ -107,4 +115,9 @@ function storeOf(persistence: Sources['persistence']): StoreFigures | undefined 
   if (!(persistence instanceof LevelPersistence)) return undefined
   const { commits, syncs, failures, elided, bytes, damaged, latency } = persistence.stats
   return { commits, syncs, failures, elided, bytes, damaged, latency, lossWindow: persistence.lossWindow }
+}
+
+/** The certificates that bridges show to their upstreams. */
+export function bridgeCertificates(bridges: readonly BridgeConfig[]): CertificateFile[] {
+  return bridges.flatMap(({ name, tls }) => (tls?.cert === undefined ? [] : [{ of: 'bridge', name, file: tls.cert }]))
 }

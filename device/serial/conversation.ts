@@ -12,10 +12,16 @@ import { type QuestionSettings, Questions } from './questions.ts'
 
 /** Time in ms of silence behind the opening after which the first byte begins a frame: half a kilobyte at 9,600 baud. */
 const QUIET_MS = 500
+/** Bytes that are kept of what came, to be shown to a person. */
+const MAX_RAW_BYTES = 256
+
+const NOTHING = Buffer.alloc(0)
 
 export interface ConversationEvents {
   reading(reading: Reading): void
   fault(reason: string): void
+  /** The bytes that led to what is told next, or the last of them. */
+  frame?(bytes: Uint8Array): void
   /** Something came. Of a device that is asked: it answered. */
   heard(): void
   /** Of a device that is asked: a whole round went by without an answer. */
@@ -31,6 +37,9 @@ export class Conversation {
   #answeredAt: number
   /** Until the first byte. */
   #openedAt: number | undefined
+  /** What came since something was told of it. */
+  #raw: Buffer = NOTHING
+  #isRawTold = false
 
   /** `makeCodec` may throw what is wrong with the codec's settings. */
   constructor(options: {
@@ -48,7 +57,10 @@ export class Conversation {
     this.#events = options.events
     this.#answeredAt = clock.monotonic()
     this.#codec = options.makeCodec({
-      reading: reading => options.events.reading(reading),
+      reading: reading => {
+        this.#tellRaw()
+        options.events.reading(reading)
+      },
       fault: reason => this.#fault(reason),
       answered: () => this.#answered(),
     })
@@ -106,6 +118,8 @@ export class Conversation {
   }
 
   #receive(chunk: Buffer): void {
+    this.#raw = Buffer.concat([this.#isRawTold ? NOTHING : this.#raw, chunk]).subarray(-MAX_RAW_BYTES)
+    this.#isRawTold = false
     try {
       if (this.#questions === undefined) this.#hear(chunk)
       else this.#questions.receive(chunk)
@@ -123,7 +137,14 @@ export class Conversation {
     this.#codec.push(chunk)
   }
 
+  #tellRaw(): void {
+    if (this.#isRawTold) return
+    this.#isRawTold = true
+    this.#events.frame?.(this.#raw)
+  }
+
   #fault(reason: string): void {
+    this.#tellRaw()
     if (this.#questions?.refused(reason) !== true) this.#events.fault(reason)
   }
 

@@ -240,6 +240,7 @@ export class SerialSource implements Source {
     const events: ConversationEvents = {
       reading: reading => current(() => this.#reading(reading)),
       fault: reason => current(() => this.#events?.fault(reason)),
+      frame: bytes => current(() => this.#events?.frame?.(bytes)),
       heard: () => current(() => this.#heard()),
       unanswered: () => current(() => this.#notAnswered(conversation)),
     }

@@ -15,6 +15,8 @@ import { Sinks } from './sinks.ts'
 export const MAX_PENDING_COMMANDS = 64
 /** Bytes of a command: a line for a serial device, with room. */
 export const MAX_COMMAND_BYTES = 4096
+/** Bytes of a frame that are kept to be looked at. */
+const MAX_FRAME_BYTES = 256
 /** Time in ms for a source to stop and for the last `offline` to be settled: a hanging device must not hang the gateway. */
 const STOP_DEADLINE_MS = 3_000
 
@@ -36,6 +38,7 @@ export class DeviceLink {
   #pendingCommands = 0
   #lastCommand: Promise<void> = Promise.resolve()
   #isPolling = false
+  #lastFrame: { readonly at: number; readonly bytes: Uint8Array } | undefined
 
   constructor(options: {
     device: Device
@@ -62,6 +65,11 @@ export class DeviceLink {
       part,
       outlet: new Outlet({ thing: part, about: { kind, partOf: name }, ...deps }),
     }))
+  }
+
+  /** The last that came over the wire, or the end of it; undefined of what tells no frames. */
+  get lastFrame(): { readonly at: number; readonly bytes: Uint8Array } | undefined {
+    return this.#lastFrame
   }
 
   /** How the device is doing, and behind it each of its parts. */
@@ -146,6 +154,9 @@ export class DeviceLink {
           reading: reading => this.#reading(reading),
           available: (up, reason) => this.#available(up, reason),
           fault: reason => this.#own.fault('reading', reason),
+          frame: bytes => {
+            this.#lastFrame = { at: this.#clock.wall(), bytes: Uint8Array.from(bytes.subarray(-MAX_FRAME_BYTES)) }
+          },
         },
         this.#abort.signal,
       )

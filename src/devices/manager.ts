@@ -87,8 +87,13 @@ export class DeviceManager<D extends Device = Device> implements Part {
   }
 
   /** Every device with how it is doing, and behind that its parts, in their order. */
-  inventory(): { device: Device; states: readonly DeviceState[] }[] {
-    return this.#links.map(link => ({ device: link.device, states: link.states() }))
+  inventory(): { device: Device; states: readonly DeviceState[]; lastFrame: DeviceLink['lastFrame'] }[] {
+    return this.#links.map(link => ({ device: link.device, states: link.states(), lastFrame: link.lastFrame }))
+  }
+
+  /** Reads a device now, by its name or `<room>/<name>`. Rejects when there is none, or it cannot be asked or fails. */
+  async poll(name: string): Promise<void> {
+    await this.#link(name).poll()
   }
 
   /**

@@ -9,8 +9,17 @@ import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import { Channel, type Sample } from './channel.ts'
 import type { FaultLog } from './faults.ts'
-import type { DeviceBroker, DeviceState, Pacing, PublishOptions, Reading, Thing, ValueDescription } from './ports.ts'
-import { convert, describe, FieldShapes, fieldLevel, type Item, SINGLE } from './shape.ts'
+import type {
+  DeviceBroker,
+  DeviceState,
+  Pacing,
+  PublishOptions,
+  Reading,
+  Thing,
+  Value,
+  ValueDescription,
+} from './ports.ts'
+import { convert, describe, FieldShapes, fieldLevel, type Item, rounded, SINGLE } from './shape.ts'
 import { encode } from './stamp.ts'
 
 /** Readings handed to the broker and not settled: seconds of a busy sensor. Beyond, the broker is stuck and readings are dropped. */
@@ -39,6 +48,9 @@ export class Outlet {
   readonly #channels = new Map<string, Channel>()
   /** Names under which values were published. */
   readonly #seen = new Set<string>()
+  /** By the same names: what was read last. */
+  readonly #latest = new Map<string, { value: Value; at: number }>()
+  readonly #numbers = new Map<string, number>()
   readonly #counters = { readings: 0, dropped: 0, faults: 0, commands: 0 }
   #lastFault: DeviceState['lastFault']
   #since: number
@@ -49,6 +61,8 @@ export class Outlet {
   #reason: string | undefined
   #isStale = false
   #heardAt = 0
+  /** Wall time of the last reading. */
+  #readAt: number | undefined
   #watch: Timer | undefined
   #announced: boolean | undefined
   #isAnnouncing = false
@@ -67,12 +81,15 @@ export class Outlet {
   /** Publishes what the reading says; one that is for others only shows that the thing is there. */
   reading(reading: Reading, isForOthers = false): void {
     this.#counters.readings++
+    this.#readAt = this.#deps.clock.wall()
     this.#hear()
     if (isForOthers) return
     try {
       const { clock, sync } = this.#deps
       const time = reading.at ?? (sync.isSynced() ? clock.wall() : undefined)
-      this.#offer(this.#itemsOf(reading), time)
+      const items = this.#itemsOf(reading)
+      this.#remember(items, reading.at ?? clock.wall())
+      this.#offer(items, time)
     } catch (error) {
       this.fault('reading', reasonOf(error))
     }
@@ -141,6 +158,9 @@ export class Outlet {
       counters: { ...this.#counters },
       values: this.#values(),
       seen: [...this.#seen],
+      latest: this.#latest,
+      numbers: Object.fromEntries(this.#numbers),
+      heardAt: this.#readAt,
     }
   }
 
@@ -156,6 +176,13 @@ export class Outlet {
       const field = this.#shapes.of(name)
       return field === 'drop' ? [] : [{ name: field.name ?? (name || '_'), value: convert(inner, field), shape: field }]
     })
+  }
+
+  #remember(items: readonly Item[], at: number): void {
+    for (const { name, value, shape } of items) {
+      if (this.#latest.size === MAX_FIELD_TOPICS && !this.#latest.has(name)) continue
+      this.#latest.set(name, { value: rounded(value, shape), at })
+    }
   }
 
   #offer(items: Item[], time: number | undefined): void {
@@ -178,14 +205,14 @@ export class Outlet {
         this.#drop('fields', `more than ${MAX_FIELD_TOPICS} different fields; new ones are dropped`)
         return
       }
-      channel = this.#channel(this.thing.topic + level, pacing)
+      channel = this.#channel(name, this.thing.topic + level, pacing)
       this.#channels.set(level, channel)
     }
     for (const item of sample.items) this.#see(name === SINGLE ? item.name : name)
     if (!channel.offer(sample)) this.#drop('fields', 'there are too many different fields in one window')
   }
 
-  #channel(topic: string, own: Pacing): Channel {
+  #channel(name: string, topic: string, own: Pacing): Channel {
     const { qos, retain, stamp, staleAfter, minInterval, maxInterval, window } = this.thing
     const lives = retain && staleAfter !== undefined
     const longest = own.maxInterval ?? maxInterval
@@ -200,6 +227,7 @@ export class Outlet {
         this.#drop('reading', 'readings are dropped: the broker does not take them')
         return
       }
+      for (const item of items) this.#note(name === SINGLE ? item.name : name, item.value)
       const { payload, properties } = encode(items, stamp, { time, seq: ++seq })
       if (lives) properties.messageExpiryInterval = Math.ceil(staleAfter / 1000)
       this.#unsettled++
@@ -218,6 +246,11 @@ export class Outlet {
 
   #see(name: string): void {
     if (this.#seen.size < MAX_FIELD_TOPICS) this.#seen.add(name)
+  }
+
+  #note(name: string, value: Value): void {
+    if (typeof value === 'string') this.#numbers.delete(name)
+    else if (this.#seen.has(name)) this.#numbers.set(name, Number(value))
   }
 
   #hear(): void {

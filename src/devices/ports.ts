@@ -30,6 +30,8 @@ export interface SourceEvents {
   available(up: boolean, reason?: string): void
   /** Something was wrong with one reading (a line that cannot be parsed); the source goes on. */
   fault(reason: string): void
+  /** What came over the wire, before it was understood: for a person who looks for a fault. Only its end is kept. */
+  frame?(bytes: Uint8Array): void
 }
 
 /** Gives readings. */
@@ -196,6 +198,12 @@ export interface DeviceState {
   readonly values: Readonly<Record<string, ValueDescription>>
   /** The names under which values were published; a source may know of more than it ever gives. */
   readonly seen: readonly string[]
+  /** What was read last, by the same names, and when, in wall time. */
+  readonly latest: ReadonlyMap<string, { readonly value: Value; readonly at: number }>
+  /** What was published last, by the same names: numbers, and 1 and 0 for on and off. */
+  readonly numbers: Readonly<Record<string, number>>
+  /** Wall time in ms of the last reading. */
+  readonly heardAt?: number | undefined
 }
 
 /** Since the device was taken up. */

@@ -1,25 +1,22 @@
 /**
- * How late the event loop is: a timer that ought to fire every so often says how often it did not. Told of whole
- * intervals, so that one bad moment stands for ten seconds and not for ever; and, for whoever asks whether the loop
- * is stuck, of the moment.
+ * How late the event loop is: a timer that ought to fire every so often says how late it does. What it says of the last
+ * half minute is told, so that one bad moment does not stand for ever; and, for whoever asks whether the loop is stuck,
+ * of the moment.
  */
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import type { ProcessFigures } from './ports.ts'
 
-/** Milliseconds between two looks of the monitor: finer would wake an idle Pi more often than it is worth. */
-const RESOLUTION = 50
-/** Milliseconds of an interval. */
-const INTERVAL = 10_000
-/** Milliseconds between two beats. */
-const BEAT = 1_000
-const NANOSECONDS = 1_000_000
+/** Milliseconds between two beats: each wakes an idle Pi. */
+const BEAT = 500
+/** Beats that are remembered: half a minute. */
+const REMEMBERED = 60
 
 export class EventLoop {
   readonly #clock: Clock
-  #monitor: IntervalHistogram | undefined
-  #timers: Timer[] = []
-  #last: ProcessFigures['loop'] = { median: 0, p99: 0, worst: 0 }
+  #timer: Timer | undefined
+  /** Milliseconds, of the last beats in no order. */
+  readonly #latenesses: number[] = []
+  #beats = 0
   #beatAt = 0
   #late = 0
 
@@ -28,25 +25,24 @@ export class EventLoop {
   }
 
   start(): void {
-    const monitor = monitorEventLoopDelay({ resolution: RESOLUTION })
-    monitor.enable()
-    this.#monitor = monitor
     this.#beatAt = this.#clock.monotonic()
-    this.#timers = [this.#clock.every(INTERVAL, () => this.#turn(monitor)), this.#clock.every(BEAT, () => this.#beat())]
+    this.#timer = this.#clock.every(BEAT, () => this.#beat())
   }
 
   stop(): void {
-    for (const timer of this.#timers) timer.cancel()
-    this.#monitor?.disable()
+    this.#timer?.cancel()
   }
 
-  /** Milliseconds, of the last whole interval; of the first, while it lasts. */
+  /** Milliseconds. */
   get delays(): ProcessFigures['loop'] {
-    return this.#last
+    const sorted = this.#latenesses.toSorted((a, b) => a - b)
+    const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
+    return { median: at(0.5), p99: at(0.99), worst: at(1) }
   }
 
-  /** Milliseconds that the loop was, or is, behind at its last beat. */
+  /** Milliseconds that the loop was, or is, behind at its last beat; 0 while nobody watches. */
   get late(): number {
+    if (this.#timer === undefined) return 0
     return Math.max(this.#late, this.#clock.monotonic() - this.#beatAt - BEAT)
   }
 
@@ -54,16 +50,6 @@ export class EventLoop {
     const now = this.#clock.monotonic()
     this.#late = Math.max(0, now - this.#beatAt - BEAT)
     this.#beatAt = now
-  }
-
-  #turn(monitor: IntervalHistogram): void {
-    // What the monitor counts is the time between two looks.
-    const beyond = (nanoseconds: number) => Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION)
-    this.#last = {
-      median: beyond(monitor.percentile(50)),
-      p99: beyond(monitor.percentile(99)),
-      worst: beyond(monitor.max),
-    }
-    monitor.reset()
+    this.#latenesses[this.#beats++ % REMEMBERED] = this.#late
   }
 }

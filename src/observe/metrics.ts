@@ -4,40 +4,14 @@
  * base units, `_total` for what only grows. No row has a label for a topic, a client, a user or an address: there is
  * no end of those.
  */
-import type { BridgeFigures, DeviceFigures, Distribution, Figures } from './ports.ts'
+import type { BridgeFigures, DeviceFigures, Figures } from './ports.ts'
+import { by, counter, gauge, gauges, isDistribution, type Metric, samplesOf, seconds } from './rows.ts'
+import { SENSOR_METRICS } from './sensors.ts'
 
-/** A number; numbers by the value of the row's label; or a distribution. Undefined: not known here. */
-export type Value = number | undefined | Readonly<Record<string, number>> | Distribution
+/** Why a message did not get to somebody. */
+export const DROP_REASONS = ['slow_reader', 'queue_full', 'expired', 'too_large', 'not_allowed'] as const
 
-export interface Metric {
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  readonly help: string
-  /** Name of its label. */
-  readonly label?: string
-  read(figures: Figures): Value
-}
-
-const seconds = (milliseconds: number) => milliseconds / 1000
-
-function counter(help: string, read: (figures: Figures) => number | undefined): Metric {
-  return { type: 'counter', help, read }
-}
-
-function gauge(help: string, read: (figures: Figures) => number | undefined): Metric {
-  return { type: 'gauge', help, read }
-}
-
-/** A row with one label. */
-function by(
-  label: string,
-  type: 'counter' | 'gauge',
-  help: string,
-  read: (figures: Figures) => Readonly<Record<string, number>>,
-): Metric {
-  return { type, help, label, read }
-}
-
-export const METRICS = {
+const OWN = {
   larder_build_info: by('version', 'gauge', 'Always 1; the label is what matters.', ({ version }) => ({
     [version]: 1,
   })),
@@ -79,6 +53,10 @@ export const METRICS = {
     ({ queues }) => queues.refused,
   ),
   larder_mqtt_connections: gauge('Open connections, also before their CONNECT.', ({ connections }) => connections.open),
+  larder_mqtt_unsent_bytes: gauge(
+    'Bytes for clients that their connections have not taken yet.',
+    ({ connections }) => connections.unsent,
+  ),
   larder_mqtt_connections_total: counter('Connections that came in.', ({ traffic }) => traffic.sockets),
   larder_mqtt_connections_refused_total: by(
     'reason',
@@ -137,7 +115,15 @@ export const METRICS = {
       ),
     }),
   ),
-  larder_queue_bytes: gauge('Topics, payloads and properties of messages that wait.', ({ queues }) => queues.bytes),
+  larder_queue_bytes: by(
+    'queue',
+    'gauge',
+    'Topics, payloads and properties of messages that wait, in the same queues.',
+    ({ queues, bridges }) => {
+      const spooled = bridges.reduce((sum, { bytes }) => sum + bytes, 0)
+      return { clients: Math.max(0, queues.bytes - spooled), ...named(bridges, 'bridge:', ({ bytes }) => bytes) }
+    },
+  ),
   larder_store_commits_total: counter('Batches written to the store.', ({ store }) => store?.commits),
   larder_store_syncs_total: counter('Batches among them that were forced to the disk.', ({ store }) => store?.syncs),
   larder_store_commit_seconds: {
@@ -163,14 +149,51 @@ export const METRICS = {
     'What the system wrote to disks for the gateway since it was up, journals and tidying up included.',
     ({ process }) => process.diskWritten,
   ),
-  larder_disk_written_bytes_per_publish: gauge('The same for each PUBLISH that came in.', ({ process, traffic }) =>
-    process.diskWritten === undefined || traffic.received === 0 ? undefined : process.diskWritten / traffic.received,
+  larder_disk_written_bytes_per_publish: gauge(
+    'What the system wrote to disks for each PUBLISH that came in.',
+    ({ process, traffic }) =>
+      process.diskWritten === undefined || traffic.received === 0 ? undefined : process.diskWritten / traffic.received,
   ),
   larder_bridge_connected: by('bridge', 'gauge', '1 while its upstream is there.', ({ bridges }) =>
     named(bridges, '', ({ connected }) => Number(connected)),
   ),
   larder_bridge_sent_total: by('bridge', 'counter', 'Messages that its upstream has taken.', ({ bridges }) =>
     named(bridges, '', ({ sent }) => sent),
+  ),
+  larder_bridge_received_total: by('bridge', 'counter', 'Messages from its upstream, published here.', ({ bridges }) =>
+    named(bridges, '', ({ received }) => received),
+  ),
+  larder_bridge_not_sent_total: {
+    type: 'counter',
+    help: 'Messages that its upstream will not get: a limit of its queue pushed them out (queue_full), an outage left only what was newer (thinned), or their time was over (expired).',
+    labels: ['bridge', 'reason'],
+    read: ({ bridges }) =>
+      bridges.flatMap(({ name: bridge, dropped, thinned, expired }) =>
+        Object.entries({ queue_full: dropped, thinned, expired }).map(([reason, value]) => ({
+          labels: { bridge, reason },
+          value,
+        })),
+      ),
+  },
+  larder_bridge_dead_letters: by(
+    'bridge',
+    'gauge',
+    'Messages set aside, because its upstream would not take them.',
+    ({ bridges }) => named(bridges, '', ({ dead }) => dead),
+  ),
+  larder_bridge_paused: by('bridge', 'gauge', '1 while somebody has paused it.', ({ bridges }) =>
+    named(bridges, '', ({ paused }) => Number(paused)),
+  ),
+  larder_bridge_drain_end_timestamp_seconds: by(
+    'bridge',
+    'gauge',
+    'When its backlog will be worked off as things go, in seconds since 1970.',
+    ({ bridges }) =>
+      named(
+        bridges.filter(({ drain }) => drain?.endsAt !== undefined),
+        '',
+        ({ drain }) => seconds(drain?.endsAt ?? 0),
+      ),
   ),
   larder_devices: by('state', 'gauge', 'Devices and parts of devices.', ({ devices }) => states(devices)),
   larder_device_readings_total: counter('Readings of all devices that are there.', ({ devices }) =>
@@ -179,39 +202,55 @@ export const METRICS = {
   larder_device_faults_total: counter('Faults of all devices that are there.', ({ devices }) =>
     devices.reduce((sum, { counters }) => sum + counters.faults, 0),
   ),
-  larder_event_loop_delay_seconds: by(
-    'quantile',
-    'gauge',
-    'How late the event loop was in the last ten seconds.',
-    ({ process: { loop } }) => ({
-      '0.5': seconds(loop.median),
-      '0.99': seconds(loop.p99),
-      '1': seconds(loop.worst),
-    }),
+  larder_certificate_not_after_timestamp_seconds: gauges(
+    ['of', 'name'],
+    'When a certificate ends, in seconds since 1970: the first of a listener, by its address, or the one that a bridge shows, by its name.',
+    ({ certificates }) =>
+      certificates.map(({ of, name, expiresAt }) => ({ labels: { of, name }, value: seconds(expiresAt) })),
   ),
-  larder_process_heap_bytes: gauge('Memory that JavaScript and its buffers take.', ({ process }) => process.heap),
   larder_process_heap_most_bytes: gauge(
-    'The same, at most, whenever it was looked at.',
+    'Memory that JavaScript and its buffers took, at most, whenever it was looked at.',
     ({ process }) => process.heapMost,
   ),
-  larder_process_resident_bytes: gauge('Memory of the process.', ({ process }) => process.resident),
-  larder_process_cpu_seconds_total: counter('Processor time.', ({ process }) => seconds(process.processor)),
+  process_cpu_seconds_total: counter('Processor time.', ({ process }) => seconds(process.processor)),
+  process_resident_memory_bytes: gauge('Memory of the process.', ({ process }) => process.resident),
+  process_open_fds: gauge(
+    'Files, sockets and the like that the process has open.',
+    ({ process }) => process.files?.open,
+  ),
+  process_max_fds: gauge('How many it may have: beyond, nobody can connect.', ({ process }) => process.files?.most),
+  process_start_time_seconds: gauge('When the process started, in seconds since 1970.', ({ process }) =>
+    seconds(process.startedAt),
+  ),
+  nodejs_heap_size_used_bytes: gauge('Memory that JavaScript takes.', ({ process }) => process.heap),
+  nodejs_external_memory_bytes: gauge('Memory that its buffers take.', ({ process }) => process.external),
+  nodejs_eventloop_lag_p50_seconds: gauge(
+    'How late the event loop was in the last half minute, at the median.',
+    late('median'),
+  ),
+  nodejs_eventloop_lag_p99_seconds: gauge(
+    'How late the event loop was in the last half minute, in 99 of 100 cases.',
+    late('p99'),
+  ),
+  nodejs_eventloop_lag_max_seconds: gauge(
+    'How late the event loop was in the last half minute, at worst.',
+    late('worst'),
+  ),
 } satisfies Record<string, Metric>
 
-export type MetricName = keyof typeof METRICS
+export type MetricName = keyof typeof OWN
+
+/** By their names. */
+export const METRICS: Readonly<Record<string, Metric>> = { ...OWN, ...SENSOR_METRICS }
 
 /** What a row says now: of the labels that are named, or of all, together. 0 where it is not known. */
 export function numberOf(figures: Figures, name: MetricName, labels: readonly string[] = []): number {
-  const metric: Metric = METRICS[name]
+  const metric: Metric = OWN[name]
   const value = metric.read(figures)
-  if (value === undefined || typeof value === 'number') return value ?? 0
-  if (isDistribution(value)) return value.count
-  const chosen = labels.length === 0 ? Object.keys(value) : labels
-  return chosen.reduce((sum, label) => sum + (value[label] ?? 0), 0)
-}
-
-export function isDistribution(value: Exclude<Value, number | undefined>): value is Distribution {
-  return Array.isArray((value as Distribution).bounds)
+  if (typeof value === 'object' && isDistribution(value)) return value.count
+  const isMeant = (of: Readonly<Record<string, string>>) =>
+    labels.length === 0 || labels.includes(of[metric.labels?.[0] ?? ''] ?? '')
+  return samplesOf(metric, value).reduce((sum, { labels: of, value }) => sum + (isMeant(of) ? value : 0), 0)
 }
 
 function named(
@@ -226,4 +265,8 @@ function states(devices: readonly DeviceFigures[]): Record<string, number> {
   const counts = { starting: 0, online: 0, offline: 0, stale: 0 }
   for (const { state } of devices) counts[state]++
   return counts
+}
+
+function late(how: keyof Figures['process']['loop']): (figures: Figures) => number {
+  return ({ process: { loop } }) => seconds(loop[how])
 }

@@ -91,6 +91,8 @@ export interface Figures {
   readonly subscriptions: { readonly plain: number; readonly shared: number }
   readonly connections: {
     readonly open: number
+    /** Bytes for clients that their sockets have not taken yet. */
+    readonly unsent: number
     /** Because there were as many as may be, or as many from their address. */
     readonly refused: { readonly limit: number; readonly address: number }
   }
@@ -99,6 +101,7 @@ export interface Figures {
   readonly store: StoreFigures | undefined
   readonly bridges: readonly BridgeFigures[]
   readonly devices: readonly DeviceFigures[]
+  readonly certificates: readonly CertificateFigures[]
   readonly process: ProcessFigures
   /** What is wrong with the gateway, as sentences for a person. */
   readonly troubles: readonly string[]
@@ -164,9 +167,23 @@ export interface BridgeFigures {
   readonly connected: boolean
   /** Messages in its spool. */
   readonly waiting: number
+  readonly bytes: number
   /** Time that the oldest of them has waited; undefined where it is not known. */
   readonly oldest: number | undefined
   readonly sent: number
+  readonly received: number
+  readonly paused: boolean
+  /** Messages a second in the last minute, to the upstream and from it. */
+  readonly rateOut: number
+  readonly rateIn: number
+  /** Not sent: a limit pushed them out, an outage left only what was newer, or their time was over. */
+  readonly dropped: number
+  readonly thinned: number
+  readonly expired: number
+  /** Set aside, because the upstream would not take them. */
+  readonly dead: number
+  /** How far a backlog is worked off, and when that will be done in wall time. */
+  readonly drain: { readonly done: number; readonly of: number; readonly endsAt: number | undefined } | undefined
 }
 
 export interface DeviceFigures {
@@ -174,14 +191,45 @@ export interface DeviceFigures {
   readonly name: string
   readonly state: 'starting' | 'online' | 'offline' | 'stale'
   readonly counters: { readonly readings: number; readonly dropped: number; readonly faults: number }
+  /** What its values are, by name; under the empty name, a single value. */
+  readonly values: Readonly<
+    Record<string, { readonly unit?: string | undefined; readonly deviceClass?: string | undefined }>
+  >
+  /** What it said last, by the same names: numbers, and 1 and 0 for on and off. */
+  readonly numbers: Readonly<Record<string, number>>
+  /** Wall time of the last reading. */
+  readonly heardAt?: number | undefined
+}
+
+/** Whose certificate it is: a listener by its address, a bridge by its name. */
+export interface CertificateOwner {
+  readonly of: 'listener' | 'bridge'
+  readonly name: string
+}
+
+export interface CertificateFile extends CertificateOwner {
+  /** Absolute; PEM. */
+  readonly file: string
+}
+
+/** A certificate that the gateway shows to others. */
+export interface CertificateFigures extends CertificateOwner {
+  /** Wall time. */
+  readonly expiresAt: number
 }
 
 export interface ProcessFigures {
+  /** Wall time. */
+  readonly startedAt: number
   readonly heap: number
+  readonly external: number
+  /** Of both together. */
   readonly heapMost: number
   readonly resident: number
   /** Processor time. */
   readonly processor: number
+  /** Open file descriptors, and how many there may be; undefined where the system does not say. */
+  readonly files: { readonly open: number; readonly most: number } | undefined
   /** What the system wrote to disks for this process; undefined where it does not say. */
   readonly diskWritten: number | undefined
   /** How late the event loop was in the last interval. */
@@ -201,4 +249,14 @@ export interface MetricsSettings {
   /** Milliseconds between two publications below `$SYS`; 0 for none. */
   readonly sysInterval: number
   readonly listen?: HttpPlace | undefined
+  /** Absolute; whose users may read them. */
+  readonly passwordFile?: string | undefined
+  /** Who shows it may read them. */
+  readonly bearerToken?: string | undefined
+}
+
+/** Knows the users of a password file; `access/` has one. */
+export interface Doorkeeper {
+  /** Takes as long whether the user exists or not, and longer after failures. Rejects when too many log in at once. */
+  mayEnter(userName: string, password: Buffer, address: string | undefined): Promise<boolean>
 }

@@ -1,5 +1,5 @@
 /** What `larder status` shows: one screen for a person, or everything as one document for a program. */
-import { METRICS, type Metric } from './metrics.ts'
+import { METRICS } from './metrics.ts'
 import type { Figures } from './ports.ts'
 
 /** Devices and bridges that are named; the rest is counted. A screen has some 40 lines. */
@@ -8,7 +8,7 @@ const MAX_NAMED = 12
 /** Everything that the table of metrics has, by its names, with what it has no numbers for. */
 export function statusDocument(figures: Figures): object {
   const { version, troubles, uptime, bridges, devices } = figures
-  const metrics = Object.entries<Metric>(METRICS).map(([name, metric]) => [name, metric.read(figures)])
+  const metrics = Object.entries(METRICS).map(([name, metric]) => [name, metric.read(figures)])
   return {
     version,
     ok: troubles.length === 0,
@@ -69,16 +69,33 @@ function storeRows({ store, process, traffic }: Figures): [string, string][] {
       'store',
       `${count(commits)} commits${mean}; ${count(elided)} messages never had to be written; ${count(failures)} failures`,
     ],
-    ['loss window', lossWindow === Number.POSITIVE_INFINITY ? 'unlimited' : span(lossWindow)],
+    ['loss window', lossWindow === 0 ? 'none: what was acknowledged is on the disk' : lossOf(lossWindow)],
     ...written,
   ]
 }
 
-function bridgeRows({ bridges }: Figures): [string, string][] {
-  return some(bridges, ({ name, connected, waiting, oldest, sent }) => [
-    `bridge ${name}`,
-    `${connected ? 'connected' : 'not connected'}, ${count(waiting)} wait${age(oldest)}, ${count(sent)} sent`,
-  ])
+function lossOf(window: number): string {
+  return window === Number.POSITIVE_INFINITY ? 'unlimited' : `up to ${span(window)} of what was acknowledged`
+}
+
+function bridgeRows({ bridges, startedAt, uptime }: Figures): [string, string][] {
+  return some(bridges, ({ name, connected, paused, waiting, oldest, sent, rateOut, dead, drain }) => {
+    const state = paused ? 'paused' : connected ? 'connected' : 'not connected'
+    const rate = rateOut < 0.1 ? '' : ` (${rateOut.toFixed(1)}/s)`
+    const aside = dead === 0 ? '' : `, ${count(dead)} set aside`
+    return [
+      `bridge ${name}`,
+      `${state}, ${count(waiting)} wait${age(oldest)}, ${count(sent)} sent${rate}${aside}${progress(drain, startedAt + uptime)}`,
+    ]
+  })
+}
+
+/** `now` in wall time. */
+function progress(drain: Figures['bridges'][number]['drain'], now: number): string {
+  if (drain === undefined) return ''
+  const left =
+    drain.endsAt === undefined ? '' : `, some ${span(Math.max(0, Math.round((drain.endsAt - now) / 1000) * 1000))} left`
+  return `; backlog ${Math.floor((drain.done / Math.max(1, drain.of)) * 100)} % done${left}`
 }
 
 /** Those that are well are only counted. */

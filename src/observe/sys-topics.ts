@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { LOADS, LoadAverages } from './loads.ts'
-import { type MetricName, numberOf } from './metrics.ts'
+import { DROP_REASONS, type MetricName, numberOf } from './metrics.ts'
 import type { Figures } from './ports.ts'
 
 const ROOT = '$SYS/broker'
@@ -53,12 +53,33 @@ export const TOPICS: Readonly<Record<string, Read>> = {
   'publish/bytes/sent': of('larder_mqtt_publish_payload_bytes_total', 'sent'),
   'bytes/received': of('larder_mqtt_bytes_total', 'received'),
   'bytes/sent': of('larder_mqtt_bytes_total', 'sent'),
-  'heap/current': of('larder_process_heap_bytes'),
+  'connections/socket/count': of('larder_mqtt_connections_total'),
+  'packet/out/bytes': of('larder_mqtt_unsent_bytes'),
+  'heap/current': together('nodejs_heap_size_used_bytes', 'nodejs_external_memory_bytes'),
   'heap/maximum': of('larder_process_heap_most_bytes'),
 }
 
+/** What only this gateway tells: about the card, the store and the loop. Milliseconds and seconds as their names say. */
+export const OWN_TOPICS: Readonly<Record<string, Read>> = {
+  ...Object.fromEntries(
+    DROP_REASONS.map(reason => [
+      `publish/messages/dropped/${reason}`,
+      of('larder_mqtt_publishes_dropped_total', reason),
+    ]),
+  ),
+  'publish/messages/refused': of('larder_mqtt_publishes_refused_total'),
+  'queue/oldest_seconds': figures => `${Math.floor(numberOf(figures, 'larder_queue_oldest_age_seconds', ['clients']))}`,
+  'store/commits/count': of('larder_store_commits_total'),
+  'store/commits/mean_ms': ({ store }) =>
+    store === undefined || store.latency.count === 0 ? '0.0' : (store.latency.sum / store.latency.count).toFixed(1),
+  'store/elided/count': of('larder_store_elided_total'),
+  'disk/written/bytes': of('larder_disk_written_bytes_total'),
+  'disk/written/bytes_per_message': figures => numberOf(figures, 'larder_disk_written_bytes_per_publish').toFixed(1),
+  'event_loop/delay_ms': ({ process: { loop } }) => loop.p99.toFixed(1),
+}
+
 export class SysTopics {
-  readonly #interval: number
+  #interval: number
   readonly #clock: Clock
   readonly #look: () => Figures
   readonly #publish: (topic: string, payload: string) => void
@@ -89,9 +110,19 @@ export class SysTopics {
     this.#timer?.cancel()
   }
 
+  /** Publishes at another interval; at 0 what stands there is taken back, as nobody keeps it true. */
+  change(interval: number): void {
+    if (interval === this.#interval) return
+    this.stop()
+    this.#interval = interval
+    if (interval === 0) for (const topic of [...this.#told.keys()]) this.#say(topic, '')
+    this.start()
+  }
+
   #tell(): void {
     const figures = this.#look()
-    for (const [topic, read] of Object.entries(TOPICS)) this.#say(topic, read(figures))
+    for (const [topic, read] of [...Object.entries(TOPICS), ...Object.entries(OWN_TOPICS)])
+      this.#say(topic, read(figures))
     for (const [topic, load] of this.#loads.advance(this.#clock.monotonic(), figures)) {
       this.#say(`load/${topic}`, load.toFixed(2))
     }
@@ -107,5 +138,5 @@ export class SysTopics {
 /** All that is published below `$SYS/broker/` on an interval. */
 export function sysTopicNames(): string[] {
   const loads = Object.keys(LOADS).flatMap(name => ['1min', '5min', '15min'].map(span => `load/${name}/${span}`))
-  return [...Object.keys(TOPICS), ...loads]
+  return [...Object.keys(TOPICS), ...Object.keys(OWN_TOPICS), ...loads]
 }

@@ -10,7 +10,7 @@ import type { Packet } from 'mqtt-packet'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createGateway, type Gateway } from '../../src/index.ts'
 import { LOADS } from '../../src/observe/loads.ts'
-import { TOPICS } from '../../src/observe/sys-topics.ts'
+import { OWN_TOPICS, TOPICS } from '../../src/observe/sys-topics.ts'
 import { freePort } from '../support/free-port.ts'
 import { startMosquitto } from '../support/mosquitto.ts'
 import { RawClient, type RawClientOptions } from '../support/mqtt-client.ts'
@@ -18,6 +18,7 @@ import { needs } from '../support/needs.ts'
 import { until } from '../support/wait.ts'
 
 const ROOT = '$SYS/broker/'
+const PUBLISH = { cmd: 'publish', dup: false, retain: false } as const
 const PAYLOAD = '0123456789'
 /** Messages that wait for one session; one more is sent. */
 const MAX_QUEUED = 2
@@ -96,11 +97,12 @@ describe('below $SYS/broker/', () => {
   let folder: string
   let gateway: Gateway
   let load: Load
+  let port: number
   const heard = new Map<string, string>()
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'larder-sys-'))
-    const port = await freePort()
+    port = await freePort()
     gateway = createGateway(
       {
         data_dir: folder,
@@ -156,6 +158,8 @@ describe('below $SYS/broker/', () => {
       'bytes/sent': load.bytes('bytesRead'),
       'subscriptions/count': 3,
       'shared_subscriptions/count': 2,
+      'connections/socket/count': load.clients.length,
+      'packet/out/bytes': 0,
     })
     await hears(counted)
 
@@ -182,6 +186,41 @@ describe('below $SYS/broker/', () => {
     expect(Number(before.get('heap/maximum'))).toBeGreaterThanOrEqual(Number(before.get('heap/current')))
     const others = ['uptime', 'heap/current', 'heap/maximum', 'store/messages/bytes', ...Object.keys(counts)]
     expect([...Object.keys(counted()), ...others].sort()).toEqual(Object.keys(TOPICS).sort())
+  })
+
+  test('what only this gateway tells', async () => {
+    await load.run()
+    await using small = await RawClient.open({ port, protocolVersion: 5 })
+    const about = { protocolId: 'MQTT', protocolVersion: 5, clean: true, keepalive: 60, clientId: 'small' } as const
+    small.send({ cmd: 'connect', ...about, properties: { maximumPacketSize: 40 } })
+    await small.next('connack')
+    await small.subscribe({ topic: 'small', qos: 0 })
+    const later = await load.connect({ clientId: 'later', clean: false })
+    await later.subscribe({ topic: 'soon', qos: 1 })
+    await later.disconnect()
+    const writer = await load.connect({ protocolVersion: 5 })
+    await writer.publish('small', 'x'.repeat(100))
+    const messageId = writer.nextPacketId()
+    const properties = { messageExpiryInterval: 1 }
+    writer.send({ ...PUBLISH, topic: 'soon', payload: PAYLOAD, qos: 1, messageId, properties })
+    await writer.next('puback', messageId)
+    await hears(() => ({
+      'publish/messages/dropped/queue_full': 1,
+      'publish/messages/dropped/too_large': 1,
+      'publish/messages/dropped/slow_reader': 0,
+      'publish/messages/dropped/not_allowed': 0,
+      'publish/messages/refused': 0,
+    }))
+    // Two sessions that stay, what they want and what waits for them were written, with what stands around it.
+    expect(Number(heard.get('store/commits/count'))).toBeGreaterThan(4)
+    expect(Number(heard.get('store/commits/mean_ms'))).toBeGreaterThan(0)
+    expect(Number(heard.get('disk/written/bytes'))).toBeGreaterThan((MAX_QUEUED + 1) * PAYLOAD.length)
+    expect(Number(heard.get('disk/written/bytes_per_message'))).toBeGreaterThan(PAYLOAD.length)
+    expect(heard.get('event_loop/delay_ms')).toMatch(/^\d+\.\d$/)
+    expect(heard.get('queue/oldest_seconds')).toMatch(/^\d+$/)
+    // Its time is over, also while nobody comes for it.
+    await hears(() => ({ 'publish/messages/dropped/expired': 1 }))
+    expect(Object.keys(OWN_TOPICS).filter(topic => !heard.has(topic))).toEqual([])
   })
 
   test('loads follow what is sent, the shorter the span the sooner', async () => {

@@ -25,6 +25,8 @@ export interface Announcement {
 export interface GatewayHealth {
   /** How its store came up. */
   readonly store: string
+  /** What is wrong with it, as sentences. */
+  readonly troubles: readonly string[]
   readonly bridges: readonly { readonly name: string; readonly connected: boolean; readonly waiting: number }[]
 }
 
@@ -84,10 +86,17 @@ export function announcementsOf(
 }
 
 /** How the gateway is doing, for the entities of its own device. */
-export function healthMessage(inhabitants: readonly Inhabitant[], { store, bridges }: GatewayHealth): string {
+export function healthMessage(inhabitants: readonly Inhabitant[], { store, troubles, bridges }: GatewayHealth): string {
   const away = inhabitants.filter(({ state: { state } }) => state === 'offline' || state === 'stale').length
   const byName = bridges.map(({ name, connected, waiting }) => [name, { connected, waiting }])
-  return JSON.stringify({ devices: inhabitants.length, away, store, bridges: Object.fromEntries(byName) })
+  return JSON.stringify({
+    devices: inhabitants.length,
+    away,
+    store,
+    problem: troubles.length > 0,
+    troubles,
+    bridges: Object.fromEntries(byName),
+  })
 }
 
 function announcementOf(house: House, inhabitant: Inhabitant, components: Announcement['components']): Announcement {
@@ -201,6 +210,12 @@ function healthComponents(house: House, { bridges }: GatewayHealth): Record<stri
   const components: Component[] = [
     { ...entity('sensor', 'away', 'Devices away', 'value_json["away"]'), state_class: 'measurement' },
     entity('sensor', 'store', 'Store', 'value_json["store"]'),
+    {
+      ...entity('binary_sensor', 'problem', 'Trouble', 'value_json["problem"]'),
+      ...{ device_class: 'problem', payload_on: 'True', payload_off: 'False' },
+      json_attributes_topic: state,
+      json_attributes_template: '{{ {"troubles": value_json["troubles"]} | tojson }}',
+    },
     ...bridges.flatMap(({ name }) => {
       const bridge = `value_json["bridges"][${JSON.stringify(name)}]`
       const [link, queue] = [`bridge ${name}`, `queue ${name}`]

@@ -374,6 +374,25 @@ describe('the state of a device', () => {
     expect(states().Part?.values).toEqual({ '': { unit: 'W', deviceClass: 'energy', stateClass: 'measurement' } })
   })
 
+  it('has the numbers that were published last, and when the thing was heard', async () => {
+    const { say, states, clock } = await house({
+      publish: 'fields',
+      shape: { ...AS_IS, round: 1 },
+      fields: { t: { scale: 0.1, offset: 0, name: 'temperature', minInterval: 1_000 } },
+    })
+    expect(states().T).toMatchObject({ numbers: {}, heardAt: undefined })
+    say({ t: 215.4, door: true, text: 'wet' })
+    expect(states().T).toMatchObject({ numbers: { temperature: 21.5, door: 1 }, heardAt: NOON })
+    await clock.advance(400)
+    say({ t: 300 })
+    // It goes out when its time has come.
+    expect(states().T).toMatchObject({ numbers: { temperature: 21.5 }, heardAt: NOON + 400 })
+    await clock.advance(600)
+    expect(states().T?.numbers).toEqual({ temperature: 30, door: 1 })
+    say({ door: 'ajar' })
+    expect(states().T?.numbers).toEqual({ temperature: 30 })
+  })
+
   it('is told without a source that fails to say what it knows', async () => {
     const source = new TestSource()
     Object.defineProperty(source, 'values', {

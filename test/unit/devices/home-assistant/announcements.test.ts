@@ -95,7 +95,7 @@ test('the gateway is a device with its health, its bridges and its machine', () 
   const found = announced(
     [inhabitant(system, { temperature_c: { unit: '°C', deviceClass: 'temperature' } }, { isGateway: true })],
     undefined,
-    { store: 'whole', bridges },
+    { store: 'whole', troubles: [], bridges },
   )
   expect([...found.keys()]).toEqual([configTopic(HOUSE, gatewayId('Larder'))])
   const announcement = [...found.values()][0]!
@@ -111,6 +111,13 @@ test('the gateway is a device with its health, its bridges and its machine', () 
       value_template: '{{ value_json["away"] }}',
     },
     Store: { ...diagnostic, platform: 'sensor', value_template: '{{ value_json["store"] }}' },
+    Trouble: {
+      ...diagnostic,
+      ...{ platform: 'binary_sensor', device_class: 'problem', payload_on: 'True', payload_off: 'False' },
+      value_template: '{{ value_json["problem"] }}',
+      json_attributes_topic: state,
+      json_attributes_template: '{{ {"troubles": value_json["troubles"]} | tojson }}',
+    },
     'Bridge cloud\'s "own"': {
       ...diagnostic,
       ...{ platform: 'binary_sensor', device_class: 'connectivity', payload_on: 'True', payload_off: 'False' },

@@ -15,7 +15,7 @@ import { discoveryFaults } from '../../../support/home-assistant.ts'
 import { configOf } from '../../config/loading.ts'
 
 export const HOUSE: House = { gateway: 'Larder', version: '0.1.0', prefix: 'homeassistant' }
-export const HEALTH = { store: 'whole', bridges: [] }
+export const HEALTH = { store: 'whole', troubles: [], bridges: [] }
 export type Values = Readonly<Record<string, ValueDescription>>
 
 /** A thing that has given all of `values`, and knows of nothing else. */
@@ -32,6 +32,8 @@ export function inhabitant(thing: Thing, values: Values, more: Partial<Inhabitan
     counters,
     values,
     seen: Object.keys(values),
+    latest: new Map(),
+    numbers: {},
   }
   const commandTopic = `${topic}/set`
   return { thing, role: 'sensor', hasParts: false, isGateway: false, commandTopic, state, ...more }

@@ -75,7 +75,11 @@ async function house(names: readonly string[], { broker = new RetainingBroker(),
   const devices = names.map(name => device(name, more.device))
   const openSource = ({ name }: Device) => sources.get(name) as TestSource
   const manager = new DeviceManager({ devices, schedules: [], openSource, broker, log, clock })
-  const health = { store: 'whole', bridges: [] as { name: string; connected: boolean; waiting: number }[] }
+  const health = {
+    store: 'whole',
+    troubles: [] as string[],
+    bridges: [] as { name: string; connected: boolean; waiting: number }[],
+  }
   const homeAssistant = new HomeAssistant({
     settings: { ...SETTINGS, ...more.settings },
     gateway: { name: 'Larder' },
@@ -304,7 +308,7 @@ describe('when Home Assistant has started', () => {
 test('how the gateway is doing is told when it changes', async () => {
   const { broker, manager, look, health, say } = await house(['A', 'B'])
   const told = () => JSON.parse(broker.retained.get(STATE) as string)
-  expect(told()).toEqual({ devices: 2, away: 0, store: 'whole', bridges: {} })
+  expect(told()).toEqual({ devices: 2, away: 0, store: 'whole', problem: false, troubles: [], bridges: {} })
   say('A', 1)
   await look()
   broker.published.length = 0
@@ -313,5 +317,8 @@ test('how the gateway is doing is told when it changes', async () => {
   health.bridges.push({ name: 'cloud', connected: false, waiting: 7 })
   await look()
   expect(told().bridges).toEqual({ cloud: { connected: false, waiting: 7 } })
+  health.troubles.push('the disk is nearly full')
+  await look()
+  expect(told()).toMatchObject({ problem: true, troubles: ['the disk is nearly full'] })
   expect(manager.states()).toHaveLength(2)
 })
