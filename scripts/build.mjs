@@ -3,7 +3,7 @@
  * share chunks, so that what is loaded lazily (pins, serial ports) stays out of the start. Everything pure is
  * bundled, because one file opens faster from an SD card than two thousand; what has a native part is not.
  *
- *   node scripts/build.mjs              the two entries
+ *   node scripts/build.mjs              the two entries, and the web page
  *   node scripts/build.mjs --types      and the type declarations in dist/types/
  *   node scripts/build.mjs --contract   only the contract suite: test/contract/*.contract.ts into dist/test/
  *   node scripts/build.mjs --packages   prints the folders in node_modules that the build needs when it runs
@@ -13,6 +13,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { buildPage } from './build-page.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -116,7 +117,11 @@ const mode = process.argv[2]
 try {
   if (mode === '--packages') process.stdout.write(`${runtimePackages().join('\n')}\n`)
   else if (mode === '--contract') await buildContract()
-  else await buildProgram()
+  else {
+    // The program last: it is what tells whether all is built.
+    await buildPage()
+    await buildProgram()
+  }
   if (mode === '--types') buildTypes()
 } catch (error) {
   // esbuild and tsc have printed their own faults.

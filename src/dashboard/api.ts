@@ -126,6 +126,8 @@ export interface ValueView {
   readonly series?: string
   /** The last numbers, oldest first, evenly spaced in time; null where there was none. At most 48. */
   readonly spark?: readonly (number | null)[]
+  /** ms between two of them: a minute at first, half an hour when a day is known. */
+  readonly sparkStep?: number
 }
 
 /** Of one series: at most 24 hours, in points of a minute. */
@@ -153,8 +155,8 @@ export interface TopicState {
 export interface ClientState {
   readonly id: string
   readonly connected: boolean
-  /** Since it is connected, or away. */
-  readonly since: number
+  /** Since it is connected, or away; absent of one that has been away since before the gateway started. */
+  readonly since?: number
   readonly user?: string
   readonly address?: string
   readonly listener?: string
@@ -162,6 +164,7 @@ export interface ClientState {
   readonly version?: string
   readonly keepalive?: number
   readonly clean?: boolean
+  /** The first 100. */
   readonly subscriptions: readonly { readonly filter: string; readonly qos: 0 | 1 | 2 }[]
   /** What waits for it, and since when the oldest does. */
   readonly waiting: number
@@ -237,7 +240,7 @@ export interface Health {
   readonly troubles: readonly string[]
   readonly store: {
     readonly kind: 'leveldb' | 'redis'
-    /** As the store says it: `ok`, `repaired`, … */
+    /** How it came up: `new`, `whole`, `repaired`, `rebuilt`, … */
     readonly state: string
     readonly messages: number
     readonly bytes: number
@@ -255,9 +258,11 @@ export interface Health {
     readonly damaged: number
   }
   readonly disk: { readonly path: string; readonly free: number; readonly size: number }
+  /** What listeners and bridges show to others. */
   readonly certificates: readonly {
-    readonly file: string
-    readonly subject?: string
+    readonly of: 'listener' | 'bridge'
+    /** The listener's address, the bridge's name. */
+    readonly name: string
     readonly expiresAt: number
   }[]
   readonly listeners: readonly { readonly address: string; readonly open: boolean }[]
@@ -281,7 +286,10 @@ export interface LogLine {
 /** One of the doctor's. */
 export interface Finding {
   readonly check: string
-  readonly state: 'ok' | 'warn' | 'fail'
+  /** What of it: a listener, a port, a bridge. */
+  readonly subject?: string
+  /** `skip`: it cannot be told here, or not now. */
+  readonly state: 'ok' | 'warn' | 'fail' | 'skip'
   readonly cause: string
   readonly mend?: string
 }
