@@ -13,20 +13,29 @@ export const GATEWAY_FLAGS: Command['flags'] = {
   'data-dir': { type: 'string', value: 'DIR', help: 'where its store is; then the file is not looked at here' },
 }
 
-/** Asks the gateway that the flags name, and prints what it says. Gives the exit status. */
-export async function ask(
-  request: ControlRequest,
+/** The data folder that the flags name. Undefined when the configuration has faults: they are said. */
+export function folderOf(
   { config, 'data-dir': dataDir }: Parameters<Command['run']>[0],
   io: Parameters<Command['run']>[1],
   { checks }: Pick<LoadOptions, 'checks'>,
+): string | undefined {
+  if (typeof dataDir === 'string') return resolve(io.cwd, dataDir)
+  const file = config ?? (existsSync(resolve(io.cwd, DEFAULT_FILE)) ? DEFAULT_FILE : undefined)
+  const result = loadConfig({ ...(typeof file === 'string' ? { file } : {}), env: io.env, cwd: io.cwd, checks })
+  if (!('faults' in result)) return result.config.dataDir
+  printFaults(io, result.faults)
+  return undefined
+}
+
+/** Asks the gateway that the flags name, and prints what it says. Gives the exit status. */
+export async function ask(
+  request: ControlRequest,
+  flags: Parameters<Command['run']>[0],
+  io: Parameters<Command['run']>[1],
+  options: Pick<LoadOptions, 'checks'>,
 ): Promise<number> {
-  let folder = typeof dataDir === 'string' ? resolve(io.cwd, dataDir) : undefined
-  if (folder === undefined) {
-    const file = config ?? (existsSync(resolve(io.cwd, DEFAULT_FILE)) ? DEFAULT_FILE : undefined)
-    const result = loadConfig({ ...(typeof file === 'string' ? { file } : {}), env: io.env, cwd: io.cwd, checks })
-    if ('faults' in result) return printFaults(io, result.faults)
-    folder = result.config.dataDir
-  }
+  const folder = folderOf(flags, io, options)
+  if (folder === undefined) return EXIT_FAILED
   try {
     const { ok, lines } = await askGateway(folder, request)
     for (const line of lines) (ok ? io.stdout : io.stderr)(line)

@@ -13,6 +13,10 @@ export const CONFIG_FLAG: Flag = {
 export function checkCommand({ checks }: Pick<LoadOptions, 'checks'>): Command {
   return {
     summary: 'check a configuration: every fault with its line and column',
+    examples: [
+      ['larder check', './larder.yaml'],
+      ['larder check -c /etc/larder/larder.yaml && larder reload', 'before it is taken up'],
+    ],
     flags: { config: CONFIG_FLAG },
     async run({ config }, io) {
       const file = typeof config === 'string' ? config : DEFAULT_FILE

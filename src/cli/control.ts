@@ -1,11 +1,13 @@
 /**
  * The way from a command to the gateway that runs on the same data: a socket in the data folder, which only its owner may
- * use. One connection carries one request, a line of JSON, and one answer, another. There is no other way in, so who may
- * not read the data may not tell the gateway anything either.
+ * use. One connection carries one request, a line of JSON, and one answer, another, which much more may follow: chunks with
+ * their lengths, so that an answer that was cut is not taken for a whole one. There is no other way in, so who may not
+ * read the data may not tell the gateway anything either.
  */
 import { mkdir, open, rm } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { ByteSource } from '../kernel/byte-source.ts'
 import { LarderError, reasonOf, systemCodeOf } from '../kernel/errors.ts'
 
 const SOCKET_NAME = 'control.sock'
@@ -13,6 +15,10 @@ const SOCKET_NAME = 'control.sock'
 const MAX_LINE = 1024 * 1024
 /** Connections at once: a person's, and a few scripts'. */
 const MAX_CONNECTIONS = 16
+/** Bytes of a chunk that follows an answer: a block of an exported store, which holds whole messages. */
+const MAX_CHUNK = 512 * 1024 * 1024
+/** In the place of a length: what follows is why there will be no more. */
+const FAULT_MARK = 0xffff_ffff
 /** Bytes of a socket's path that the system takes (unix(7), sun_path). */
 const MAX_PATH = 107
 
@@ -20,12 +26,16 @@ export interface ControlAnswer {
   readonly ok: boolean
   /** For the person who asked. */
   readonly lines: readonly string[]
+  /** What follows. Whoever asked reads it to its end, or ends it; it throws a LarderError when it was cut. */
+  readonly body?: AsyncIterable<Buffer>
 }
 
 export interface ControlRequest {
   readonly command: string
   /** Of an answer that programs may read; absent, it is for a person. */
   readonly form?: 'text' | 'json'
+  /** What else the command wants to know. */
+  readonly options?: Readonly<Record<string, string>>
 }
 
 /** Answers requests until it is closed. `answer` must not reject. Rejects when the socket cannot be made. */
@@ -39,10 +49,10 @@ export async function openControl(
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => {})
-    void readLine(socket)
+    void readLine(new ByteSource(socket))
       .then(line => answer(requestOf(line)))
       .catch((error): ControlAnswer => ({ ok: false, lines: [reasonOf(error)] }))
-      .then(given => socket.end(`${JSON.stringify(given)}\n`))
+      .then(given => give(given, socket))
   })
   server.maxConnections = MAX_CONNECTIONS
   await using folder = await openFolder(dataDir)
@@ -65,7 +75,11 @@ export async function askGateway(dataDir: string, request: ControlRequest): Prom
     await using folder = await openFolder(dataDir)
     const socket = connect(folder.socket)
     socket.write(`${JSON.stringify(request)}\n`)
-    return JSON.parse(await readLine(socket)) as ControlAnswer
+    const source = new ByteSource(socket)
+    const { follows, ...answer } = JSON.parse(await readLine(source)) as ControlAnswer & { follows?: true }
+    if (follows === true) return { ...answer, body: following(source, socket) }
+    socket.destroy()
+    return answer
   } catch (error) {
     const isNobody = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')
     throw new LarderError('NOT_RUNNING', `no gateway answers in ${dataDir}`, {
@@ -101,17 +115,54 @@ function requestOf(line: string): ControlRequest {
 }
 
 /** The first line that comes. Rejects when there is none, or too long a one. */
-function readLine(socket: Socket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = ''
-    socket.setEncoding('utf8')
-    socket.on('data', chunk => {
-      text += chunk
-      const end = text.indexOf('\n')
-      if (end !== -1) resolve(text.slice(0, end))
-      else if (text.length > MAX_LINE) socket.destroy(new Error(`a line has at most ${MAX_LINE} characters`))
-    })
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error('the connection was closed')))
-  })
+async function readLine(source: ByteSource): Promise<string> {
+  return (await source.line(MAX_LINE)).toString('utf8')
+}
+
+/** Writes an answer and what follows, as fast as it is read. */
+async function give({ body, ...answer }: ControlAnswer, socket: Socket): Promise<void> {
+  // Nobody reads the socket any more, so its end would not be noticed.
+  const close = () => void socket.destroy()
+  if (body === undefined) {
+    socket.end(`${JSON.stringify(answer)}\n`, close)
+    return
+  }
+  const write = (bytes: Buffer | string) =>
+    new Promise<void>((resolve, reject) => void socket.write(bytes, error => (error ? reject(error) : resolve())))
+  try {
+    await write(`${JSON.stringify({ ...answer, follows: true })}\n`)
+    try {
+      for await (const chunk of body) await write(Buffer.concat([lengthOf(chunk.length), chunk]))
+      await write(lengthOf(0))
+    } catch (error) {
+      const reason = Buffer.from(reasonOf(error))
+      await write(Buffer.concat([lengthOf(FAULT_MARK), lengthOf(reason.length), reason]))
+    }
+  } catch {
+    // Whoever asked has gone.
+  }
+  socket.end(close)
+}
+
+async function* following(source: ByteSource, socket: Socket): AsyncGenerator<Buffer> {
+  const next = async () => (await source.take(4)).readUInt32BE()
+  try {
+    for (;;) {
+      const length = await next()
+      if (length === 0) return
+      if (length === FAULT_MARK) throw new Error((await source.take(await next())).toString())
+      if (length > MAX_CHUNK) throw new Error('its answer makes no sense')
+      yield await source.take(length)
+    }
+  } catch (error) {
+    throw new LarderError('NOT_RUNNING', `the gateway did not answer to the end: ${reasonOf(error)}`, { cause: error })
+  } finally {
+    socket.destroy()
+  }
+}
+
+function lengthOf(number: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeUInt32BE(number)
+  return bytes
 }

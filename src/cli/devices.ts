@@ -16,6 +16,7 @@ export type DiscoverDevices = () => Promise<{
 export function devicesListCommand({ discover }: { discover: DiscoverDevices }): Command {
   return {
     summary: 'show the serial ports, sensors and pins of this machine, ready to copy',
+    examples: [['larder devices list', 'each with its lines for larder.yaml']],
     flags: {},
     async run(_flags, io) {
       const { ports, sensors, chips } = await discover()

@@ -9,6 +9,7 @@ const VOLATILE = [
 export function importCommand({ checks }: { checks: Checks }): Command {
   return {
     summary: 'print a mosquitto.conf as larder.yaml',
+    examples: [['larder import /etc/mosquitto/mosquitto.conf > larder.yaml', 'each line says where it comes from']],
     flags: {},
     operands: 'FILE',
     async run(_, io, [file, ...others]) {

@@ -47,8 +47,14 @@ export interface Command {
   readonly flags: Readonly<Record<string, Flag>>
   /** What may follow the flags, for the help: `FILE [USER]`. From the first on, nothing is taken for a flag. */
   readonly operands?: string
+  /** Command lines that somebody may want to type, each with what it is for. */
+  readonly examples: readonly (readonly [line: string, what: string])[]
+  /** What its exit statuses mean, where that is more than done, failed and not understood. */
+  readonly statuses?: string
   /** It reads its command line by itself: all of it comes as operands, `--help` too. */
   readonly readsAll?: boolean
+  /** Of one that reads its command line by itself: its flags by all their names, for completion. */
+  words?(): Promise<readonly { readonly names: readonly string[]; readonly value?: string | undefined }[]>
   /** Resolves with the exit status. */
   run(
     flags: Readonly<Record<string, string | boolean | undefined>>,
@@ -56,6 +62,11 @@ export interface Command {
     operands: readonly string[],
   ): Promise<number>
 }
+
+/** What a command says of its exit status when it says nothing else. */
+const STATUSES = 'Exit status: 0 done; 1 it could not be done; 2 the command line was not understood.'
+/** Characters of an example that leave room behind it. */
+const MAX_EXAMPLE = 60
 
 /** What runs when no command is named. */
 const DEFAULT_COMMAND = 'start'
@@ -75,6 +86,12 @@ export async function run(
   const words = isNamed ? nameIn(argv, commands) : [DEFAULT_COMMAND]
   const name = words.join(' ')
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  const group = Object.entries(commands).filter(([each]) => each.startsWith(`${name} `))
+  if (command === undefined && group.length > 0) {
+    const isAsked = argv[1] === '--help' || argv[1] === '-h'
+    for (const line of overview(Object.fromEntries(group))) (isAsked ? io.stdout : io.stderr)(line)
+    return isAsked ? EXIT_DONE : EXIT_USAGE
+  }
   if (command === undefined) return misused(io, `there is no command '${name}'`, name, Object.keys(commands))
   const flags = { ...command.flags, help: HELP }
   const rest = argv.slice(isNamed ? words.length : 0)
@@ -143,6 +160,7 @@ function overview(commands: Readonly<Record<string, Command>>): string[] {
     ]),
     '',
     `Without a command it is larder ${DEFAULT_COMMAND}.`,
+    STATUSES,
   ]
 }
 
@@ -152,7 +170,25 @@ function usage(name: string, command: Command): string[] {
     return [`${letter}--${flag}${value === undefined ? '' : ` ${value}`}`, help] as const
   })
   const line = ['larder', name, '[FLAGS]', ...(command.operands === undefined ? [] : [command.operands])].join(' ')
-  return [line, '', command.summary, '', ...columns(flags)]
+  return [
+    line,
+    '',
+    command.summary,
+    '',
+    ...columns(flags),
+    '',
+    ...exampleLines(command.examples),
+    '',
+    command.statuses ?? STATUSES,
+  ]
+}
+
+/** Command lines with what they are for, behind them where there is room. */
+export function exampleLines(examples: Command['examples']): string[] {
+  const width = Math.max(...examples.map(([line]) => line.length).filter(length => length <= MAX_EXAMPLE))
+  return examples.flatMap(([line, what]) =>
+    line.length > MAX_EXAMPLE ? [`  ${line}`, `  ${' '.repeat(width)}  ${what}`] : [`  ${line.padEnd(width)}  ${what}`],
+  )
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string[] {

@@ -4,39 +4,74 @@
  */
 import manifest from '../../package.json' with { type: 'json' }
 import { cronFault } from '../devices/cron.ts'
+import type { Gateway as GatewayType } from '../main.ts'
 import type { MosquittoLog } from '../observe/mosquitto-log.ts'
 import { become, startInBackground } from './background.ts'
-import { checkCommand } from './check.ts'
-import { devicesListCommand } from './devices.ts'
-import { importCommand } from './import.ts'
+import { type CommandDependencies, commandsOf } from './commands.ts'
+import { debianUpdate } from './debian.ts'
+import type { DoctorFinding, DoctorSubject } from './doctor.ts'
+import type { Explain } from './explaining.ts'
 import { type Io, run } from './larder.ts'
-import { type MosquittoDependencies, mosquittoCommand, runAsMosquitto } from './mosquitto.ts'
-import { passwdCommand } from './passwd.ts'
+import type { MosquittoDependencies } from './mosquitto.ts'
+import { surroundingsOf } from './program.ts'
 import { askSecretly } from './prompt.ts'
-import { pubCommand } from './pub.ts'
-import { reloadCommand } from './reload.ts'
-import { type RunGateway, startCommand } from './start.ts'
-import { statusCommand } from './status.ts'
-import { storeVerifyCommand, type VerifyStore } from './store.ts'
-import { subCommand } from './sub.ts'
+import { isWell, Service } from './service.ts'
+import type { RunGateway } from './start.ts'
+import type { VerifyStore } from './store/verify.ts'
 import type { WatchFiles } from './watching.ts'
 
 const checks = { cron: cronFault }
 
-const runGateway: RunGateway = async (config, signal) => {
-  const [{ Gateway }, { createLog }, { systemClock }] = await Promise.all([
+/** Speaks for the gateway while there is none. */
+let between: Service | undefined
+
+const runGateway: RunGateway = async (config, signal, program) => {
+  const [{ busiestClients, checkArchive, Gateway }, { createLog }, { systemClock }] = await Promise.all([
     import('../main.ts'),
     import('../kernel/log.ts'),
     import('../kernel/clock.ts'),
   ])
   const { version } = manifest
-  const gateway = new Gateway(config, { log: createLog(config.log), clock: systemClock, version })
+  const log = createLog(config.log)
+  const status = () => gateway.status('json')[0]
+  const store = {
+    version,
+    now: () => systemClock.wall(),
+    export: () => gateway.storeTools()?.export(version),
+    check: checkArchive,
+  }
+  const surroundings =
+    program === undefined ? {} : { surroundings: surroundingsOf(program, { examine, status, store }) }
+  const gateway: GatewayType = new Gateway(config, { log, clock: systemClock, version, ...surroundings })
   await gateway.start(signal)
+  const addresses = gateway.addresses()
+  const service = new Service({ env: process.env, clock: systemClock, warn: message => log.warn({}, message) })
+  await service.ready(addresses.join(', '), () => isWell(gateway.status('json').join(), addresses.length))
+  between?.stop()
+  between = undefined
   return {
-    addresses: gateway.addresses(),
-    stop: () => gateway.stop(),
+    addresses,
+    stop: async ({ again }) => {
+      if (again) {
+        // To systemd it goes on: the watchdog is told so until the gateway is there again.
+        service.stop()
+        await service.ready('a backup is being restored', () => true)
+        between = service
+      } else await service.stopping()
+      await gateway.stop().finally(() => log.flush())
+    },
+    log: () => log.tail,
     reload: config => gateway.reload(config),
     status: form => gateway.status(form),
+    store: () => gateway.storeTools(),
+    bridges: () => ({
+      states: () => gateway.bridgeStates(),
+      deadLetters: name => gateway.deadLetters(name),
+      retry: name => gateway.retryDeadLetters(name),
+      pause: name => gateway.pauseBridge(name),
+      resume: name => gateway.resumeBridge(name),
+    }),
+    clients: limit => busiestClients(gateway.hub, limit),
   }
 }
 
@@ -119,21 +154,91 @@ const loadClient = async () => {
   return { stdin: process.stdin, stdout: process.stdout, pid: process.pid, clock: systemClock, strftime }
 }
 
-const commands = {
-  start: startCommand({ checks, runGateway, watchFiles, asMosquitto: runAsMosquitto(asMosquitto) }),
-  mosquitto: mosquittoCommand(asMosquitto),
-  import: importCommand({ checks }),
-  check: checkCommand({ checks }),
-  reload: reloadCommand({ checks }),
-  status: statusCommand({ checks }),
-  pub: pubCommand({ load: loadClient }),
-  sub: subCommand({ load: loadClient }),
-  'devices list': devicesListCommand({ discover: async () => (await import('../main.ts')).discover() }),
-  'store verify': storeVerifyCommand({ checks, verify }),
-  passwd: passwdCommand({
+const store: CommandDependencies<MosquittoLog>['store'] = {
+  async open(dataDir) {
+    const [{ openTools }, { systemClock }] = await Promise.all([import('../main.ts'), import('../kernel/clock.ts')])
+    return openTools(dataDir, systemClock)
+  },
+  import: async options => (await import('../main.ts')).importStore(options),
+  streams: { stdin: process.stdin, stdout: process.stdout },
+}
+
+const loadScreen = async () => {
+  const { systemClock: clock } = await import('../kernel/clock.ts')
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    monotonic: () => clock.monotonic(),
+    pause: (milliseconds: number, signal: AbortSignal) =>
+      new Promise<void>(resolve => {
+        const timer = clock.after(milliseconds, resolve)
+        signal.addEventListener('abort', () => {
+          timer.cancel()
+          resolve()
+        })
+      }),
+  }
+}
+
+const explain: Explain = async (program, faults, signal) => {
+  const [{ explain }, { createLog }, { systemClock }] = await Promise.all([
+    import('../main.ts'),
+    import('../kernel/log.ts'),
+    import('../kernel/clock.ts'),
+  ])
+  const page = await explain({
+    settings: program.dashboard(),
+    name: 'Larder',
+    version: manifest.version,
+    faults,
+    surroundings: surroundingsOf(program, { examine, status: () => undefined }),
+    log: createLog({ level: 'info', format: 'auto' }),
+    signal,
+  })
+  // A service that explains runs, though not as it should: whoever restarted it is not left waiting.
+  const service = new Service({
+    env: process.env,
+    clock: systemClock,
+    warn: message => process.stderr.write(`larder: ${message}\n`),
+  })
+  if (page.address !== undefined) await service.ready(`the configuration has faults: ${page.address}`, () => true)
+  return {
+    address: page.address,
+    tell: now => page.tell(now),
+    close: async () => {
+      service.stop()
+      await page.close()
+    },
+  }
+}
+
+async function* examine(subject: DoctorSubject): AsyncGenerator<DoctorFinding> {
+  const [{ examineGateway }, { systemClock }] = await Promise.all([import('../main.ts'), import('../kernel/clock.ts')])
+  yield* examineGateway(subject, { clock: systemClock })
+}
+
+const commands = commandsOf({
+  checks,
+  runGateway,
+  watchFiles,
+  explain,
+  asMosquitto,
+  loadClient,
+  discover: async () => (await import('../main.ts')).discover(),
+  pause: async milliseconds => {
+    const { systemClock } = await import('../kernel/clock.ts')
+    await new Promise<void>(resolve => systemClock.after(milliseconds, resolve))
+  },
+  verify,
+  update: debianUpdate(),
+  wall: async () => (await import('../kernel/clock.ts')).systemClock.wall(),
+  examine,
+  loadScreen,
+  store,
+  passwd: {
     load: () => import('../access/password-file.ts'),
     askSecretly: prompts =>
       askSecretly(prompts, { input: process.stdin, prompt: text => void process.stderr.write(text) }),
-  }),
-}
+  },
+})
 process.exit(await run(process.argv.slice(2), io, commands))

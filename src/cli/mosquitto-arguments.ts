@@ -28,6 +28,18 @@ export const USAGE = [
   'larder --help shows the other commands.',
 ]
 
+/** What there is, by all its names, and what stands behind it. */
+export const FLAGS = [
+  { names: ['-c', '--config-file'], value: 'file' },
+  { names: ['-d', '--daemon'] },
+  { names: ['-h', '--help'] },
+  { names: ['-p', '--port'], value: 'port' },
+  { names: ['-q', '--quiet'] },
+  { names: ['-v', '--verbose'] },
+  { names: ['--test-config'] },
+  { names: ['--tls-keylog'], value: 'file' },
+] as const
+
 /** As in Mosquitto. */
 const MAX_PORTS = 10
 

@@ -10,8 +10,14 @@ import type { Habits, LoadedConf, LogHabits } from '../config/mosquitto/load.ts'
 import type { Checks } from '../config/schedules.ts'
 import type { Config } from '../config/schema.ts'
 import { LarderError, reasonOf } from '../kernel/errors.ts'
-import { type Command, EXIT_DONE, EXIT_FAILED, type Io } from './larder.ts'
-import { CommandLineFault, type MosquittoArguments, parseMosquittoArguments, USAGE } from './mosquitto-arguments.ts'
+import { type Command, EXIT_DONE, EXIT_FAILED, exampleLines, type Io } from './larder.ts'
+import {
+  CommandLineFault,
+  FLAGS as MOSQUITTO_FLAGS,
+  type MosquittoArguments,
+  parseMosquittoArguments,
+  USAGE,
+} from './mosquitto-arguments.ts'
 import { Reloading } from './reloading.ts'
 import { type RunningGateway, untilSignal } from './start.ts'
 
@@ -50,11 +56,22 @@ export type RunAsMosquitto = (
   io: Io,
 ) => Promise<number>
 
+const EXAMPLES: Command['examples'] = [
+  ['larder mosquitto -c /etc/mosquitto/mosquitto.conf -v', 'as mosquitto would run'],
+  ['larder mosquitto -c /etc/mosquitto/mosquitto.conf --test-config', 'only look whether it would'],
+]
+
+const STATUSES =
+  'Exit status: 0 done; 1 it could not be done; 3 the command line or the configuration was not understood.'
+
 export function mosquittoCommand<V extends Voice>(deps: MosquittoDependencies<V>): Command {
   return {
     summary: "run the gateway in Mosquitto's place: with its command line, mosquitto.conf and log",
+    examples: EXAMPLES,
     flags: {},
+    statuses: STATUSES,
     readsAll: true,
+    words: async () => MOSQUITTO_FLAGS,
     async run(_, io, args) {
       let parsed: MosquittoArguments
       try {
@@ -310,5 +327,13 @@ function tellFault(error: unknown, fault: (line: string) => number): number {
 }
 
 function usage({ version }: Io): string[] {
-  return [`Larder ${version}, an MQTT v5.0/v3.1.1/v3.1 broker in place of ${IN_PLACE_OF}.`, '', ...USAGE]
+  return [
+    `Larder ${version}, an MQTT v5.0/v3.1.1/v3.1 broker in place of ${IN_PLACE_OF}.`,
+    '',
+    ...USAGE,
+    '',
+    ...exampleLines(EXAMPLES),
+    '',
+    STATUSES,
+  ]
 }

@@ -46,6 +46,10 @@ type Task =
 export function passwdCommand(deps: PasswdDependencies): Command {
   return {
     summary: 'make and change a password file, with the flags of mosquitto_passwd',
+    examples: [
+      ['larder passwd -c /etc/larder/passwords anna', 'a new file; the password is asked for'],
+      ['larder passwd -D /etc/larder/passwords anna', 'take a user out'],
+    ],
     operands: 'FILE [USER [PASSWORD]]',
     flags: {
       batch: { type: 'boolean', short: 'b', help: 'take PASSWORD from the command line, where others may see it' },

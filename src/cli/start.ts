@@ -4,28 +4,46 @@
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { dashboardAlone } from '../config/dashboard-alone.ts'
 import { DEFAULT_FILE, type LoadOptions, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { LarderError, reasonOf } from '../kernel/errors.ts'
+import { type BridgeAccess, obeyBridges } from './bridges.ts'
 import { CONFIG_FLAG, printFaults } from './check.ts'
 import { type ControlAnswer, type ControlRequest, openControl } from './control.ts'
+import { accessFiles, type Explain, explainer, filesOf, isMendable } from './explaining.ts'
 import { type Command, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, type Io, type StopSignal } from './larder.ts'
+import { obeyLog, type Tail } from './log.ts'
 import type { RunAsMosquitto } from './mosquitto.ts'
+import { PageBackups } from './page-backup.ts'
+import { Program, type ShownFault, shownError, shownFault } from './program.ts'
 import { Reloading } from './reloading.ts'
+import type { ImportStore, StoreAccess } from './store/access.ts'
+import { obeyStore } from './store/obeying.ts'
+import { obeyTop } from './top/command.ts'
+import type { ClientLook } from './top/screen.ts'
 import { ConfigurationWatch, type WatchFiles } from './watching.ts'
 
 export interface RunningGateway {
   /** URLs that it accepts connections at. */
   readonly addresses: readonly string[]
-  stop(): Promise<void>
+  /** `again`: another one follows in this process. */
+  stop(options: { again: boolean }): Promise<void>
   /** See `Reloadable`. */
   reload(config: Config): Promise<string[]>
   /** Lines for a person, or one of JSON. */
   status?(form: 'text' | 'json'): string[]
+  /** The last lines of its log. */
+  log?(): Tail
+  /** Those of its clients with the most to do. */
+  clients?(limit: number): ClientLook[]
+  bridges?(): BridgeAccess
+  /** Its store, for whoever looks at it while it runs; undefined when that is kept elsewhere. */
+  store?(): StoreAccess | undefined
 }
 
 /** Resolves when the gateway accepts connections; rejects, leaving nothing behind, when it cannot or `signal` aborts. */
-export type RunGateway = (config: Config, signal: AbortSignal) => Promise<RunningGateway>
+export type RunGateway = (config: Config, signal: AbortSignal, program?: Program) => Promise<RunningGateway>
 
 /** How a running gateway speaks when it is not by its log. */
 export interface Manner {
@@ -35,11 +53,18 @@ export interface Manner {
   hangup(gateway: RunningGateway | null): void
   /** It is ready. What this opens is closed before it stops. */
   attend?(gateway: RunningGateway): Promise<AsyncDisposable>
+  /** Resolves when it is to stop although nobody has sent a signal. */
+  readonly again?: Promise<void>
 }
 
 const WATCH_FLAG: Command['flags'][string] = {
   type: 'boolean',
   help: 'reload by itself when the configuration, or a file of the access rules, has changed',
+}
+
+const EXPLAIN_FLAG: Command['flags'][string] = {
+  type: 'boolean',
+  help: 'when the configuration has faults, show them on the web page and start when they are mended',
 }
 
 const MOSQUITTO_FLAGS: Command['flags'] = {
@@ -49,11 +74,26 @@ const MOSQUITTO_FLAGS: Command['flags'] = {
 
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGTERM', 'SIGINT']
 
+/** In the place of an exit status: it has stopped to begin anew. */
+const EXIT_AGAIN = -1
+
 export function startCommand(
-  deps: Pick<LoadOptions, 'checks'> & { runGateway: RunGateway; watchFiles?: WatchFiles; asMosquitto?: RunAsMosquitto },
+  deps: Pick<LoadOptions, 'checks'> & {
+    runGateway: RunGateway
+    watchFiles?: WatchFiles
+    asMosquitto?: RunAsMosquitto
+    explain?: Explain
+    /** For backups of the web page. */
+    importStore?: ImportStore
+  },
 ): Command {
   return {
     summary: 'run the gateway',
+    examples: [
+      ['larder start', 'with ./larder.yaml if it is there, else the built-in configuration'],
+      ['larder start -c /etc/larder/larder.yaml --watch', 'and take up each change of the file'],
+      ['larder start --mosquitto-conf /etc/mosquitto/mosquitto.conf', "with Mosquitto's configuration"],
+    ],
     flags: {
       config: {
         ...CONFIG_FLAG,
@@ -61,6 +101,7 @@ export function startCommand(
       },
       'data-dir': { type: 'string', value: 'DIR', help: 'the folder for the store, in place of data_dir' },
       ...(deps.watchFiles === undefined ? {} : { watch: WATCH_FLAG }),
+      ...(deps.explain === undefined ? {} : { explain: EXPLAIN_FLAG }),
       ...(deps.asMosquitto === undefined ? {} : MOSQUITTO_FLAGS),
     },
     async run(flags, io) {
@@ -79,11 +120,49 @@ export function startCommand(
       const env = flags['data-dir'] === undefined ? io.env : { ...io.env, LARDER_DATA_DIR: `${flags['data-dir']}` }
       const source = typeof file === 'string' ? { file } : {}
       const read = () => loadConfig({ ...source, env, cwd: io.cwd, checks: deps.checks })
-      const result = read()
-      if ('faults' in result) return printFaults(io, result.faults)
       const watch = flags.watch === true && typeof file === 'string' ? deps.watchFiles : undefined
-      const manner = usualManner({ io, read, config: result.config, file: resolve(io.cwd, `${file}`), watch })
-      return untilSignal(result.config, io, deps.runGateway, manner)
+      const path = typeof file === 'string' ? resolve(io.cwd, file) : undefined
+      const dashboard = () => dashboardAlone({ ...source, env, cwd: io.cwd, checks: deps.checks })
+      const explaining = flags.explain === true ? explainer({ ...deps, io, read }) : undefined
+      /** Puts the configuration of before back, when the one of a backup does not do. */
+      let undo: (() => Promise<void>) | undefined
+      for (;;) {
+        const result = read()
+        const program = new Program({ file: path, read, dashboard })
+        if ('faults' in result) {
+          const status = printFaults(io, result.faults)
+          if (undo !== undefined) {
+            await undo()
+            undo = undefined
+            continue
+          }
+          const mended = await explaining?.(program, result.faults.map(shownFault), [])
+          if (mended === true) continue
+          return mended === false ? EXIT_DONE : status
+        }
+        const { config } = result
+        const { importStore } = deps
+        if (importStore !== undefined) {
+          program.backups = new PageBackups({ importStore, say: io.stderr, file: path, config })
+        }
+        const faults: ShownFault[] = []
+        const mend = explaining === undefined ? undefined : (fault: ShownFault) => faults.push(fault)
+        const manner = usualManner({ io, read, config, file: `${path}`, watch, program, mend })
+        const runGateway: RunGateway = (config, signal) => deps.runGateway(config, signal, program)
+        const status = await untilSignal(config, io, runGateway, manner)
+        if (program.backups?.hasReceived === true) {
+          undo = await program.backups.takeUp()
+          if (status === EXIT_AGAIN) continue
+        }
+        if (undo !== undefined && !program.wasReady && status !== EXIT_DONE) {
+          await undo()
+          undo = undefined
+          continue
+        }
+        if (faults.length === 0) return status
+        const mended = await explaining?.(program, faults, filesOf(config))
+        if (mended !== true) return mended === false ? EXIT_DONE : status
+      }
     },
   }
 }
@@ -116,19 +195,27 @@ function usualManner(options: {
   config: Config
   file: string
   watch: WatchFiles | undefined
+  program: Program
+  /** Told of a fault that can be mended in a file. */
+  mend: ((fault: ShownFault) => void) | undefined
 }): Manner {
-  const { io, config, file, watch } = options
+  const { io, config, file, watch, program, mend } = options
   /** The configuration in force. */
   let current = config
   const reloading = new Reloading({
     read: options.read,
     say: line => io.stderr(line),
-    onTaken: taken => (current = taken),
+    onTaken: taken => {
+      current = taken
+      program.taken()
+    },
   })
   return {
+    again: program.again,
     fault: error => {
       const line = error instanceof LarderError ? error.toLine() : String((error as Error)?.stack ?? error)
       io.stderr(`larder: ${line}`)
+      if (isMendable(error)) mend?.(shownError(error))
       return EXIT_FAILED
     },
     hangup: gateway => {
@@ -136,6 +223,9 @@ function usualManner(options: {
       else void reloading.reload(gateway)
     },
     async attend(gateway) {
+      program.reload = () => reloading.reload(gateway)
+      program.wasReady = true
+      await program.backups?.begin()
       const attendance: AsyncDisposable[] = []
       try {
         attendance.push(await openControl(config.dataDir, request => obey(request, reloading, gateway)))
@@ -158,18 +248,19 @@ function usualManner(options: {
 }
 
 async function obey(
-  { command, form = 'text' }: ControlRequest,
+  { command, form = 'text', options = {} }: ControlRequest,
   reloading: Reloading,
   gateway: RunningGateway,
 ): Promise<ControlAnswer> {
   if (command === 'reload') return reloading.reload(gateway)
   if (command === 'status' && gateway.status !== undefined) return { ok: true, lines: gateway.status(form) }
+  if (command === 'log' && gateway.log !== undefined) return obeyLog(gateway.log(), options)
+  if (command === 'top' && gateway.status !== undefined && gateway.clients !== undefined)
+    return obeyTop(gateway.status, gateway.clients)
+  const request = { command, form, options }
+  const answer = (await obeyStore(request, gateway.store?.())) ?? (await obeyBridges(request, gateway.bridges?.()))
+  if (answer !== undefined) return answer
   return { ok: false, lines: [`larder: the running gateway does not know the command "${command}"`] }
-}
-
-function accessFiles({ listeners }: Config): string[] {
-  const files = listeners.flatMap(({ access }) => [access.passwordFile, access.aclFile])
-  return [...new Set(files.filter(file => file !== undefined))]
 }
 
 async function serve(
@@ -183,10 +274,10 @@ async function serve(
     const gateway = await runGateway(config, stop)
     const attendance = stop.aborted ? undefined : await manner.attend?.(gateway)
     if (!stop.aborted) io.stdout(['larder: ready', gateway.addresses.join(', ')].filter(Boolean).join(' on '))
-    await aborted(stop)
+    await (manner.again === undefined ? aborted(stop) : Promise.race([aborted(stop), manner.again]))
     await attendance?.[Symbol.asyncDispose]()
-    await gateway.stop()
-    return EXIT_DONE
+    await gateway.stop({ again: !stop.aborted })
+    return stop.aborted ? EXIT_DONE : EXIT_AGAIN
   } catch (error) {
     // A start that was asked to stop has stopped.
     if (stop.aborted && (error as Error)?.name === 'AbortError') return EXIT_DONE

@@ -2,7 +2,7 @@
  * `larder sub`: subscribes and prints, with the flags, output and exit status of `mosquitto_sub`. What it needs is loaded when
  * it runs.
  */
-import type { Command } from './larder.ts'
+import { type Command, exampleLines } from './larder.ts'
 import type { Machine } from './mqtt/client.ts'
 import { COMMON_HELP } from './mqtt/help.ts'
 
@@ -30,27 +30,38 @@ const HELP: readonly string[] = [
   '  --random-filter PERCENT   print only so many of the messages',
   '',
   ...COMMON_HELP,
-  '',
-  'Exit status: 0 done, or stopped by a signal; the code of a CONNACK that refused; 27 timed out; 1 anything else.',
-  '',
-  "  larder sub -t 'home/#' -v",
-  '  larder sub -t home/hall/door -C 1 -W 60                          wait a minute for one message',
-  "  larder sub -t 'home/#' -F '%I %t %p'                             with the time",
-  "  larder sub -t 'old/#' --remove-retained --retained-only -W 2     clear retained messages",
+]
+
+const STATUSES =
+  'Exit status: 0 done, or stopped by a signal; the code of a CONNACK that refused; 27 timed out; 1 anything else.'
+
+const EXAMPLES: Command['examples'] = [
+  ["larder sub -t 'home/#' -v", 'everything below home'],
+  ['larder sub -t home/hall/door -C 1 -W 60', 'wait a minute for one message'],
+  ["larder sub -t 'home/#' -F '%I %t %p'", 'with the time'],
+  ["larder sub -t 'old/#' --remove-retained --retained-only -W 2", 'clear retained messages'],
 ]
 
 export function subCommand({ load }: { load: () => Promise<Machine> }): Command {
   return {
     summary: 'subscribe and print what comes, with the flags of mosquitto_sub',
+    examples: EXAMPLES,
     flags: {},
+    statuses: STATUSES,
     readsAll: true,
+    words: async () => (await import('./mqtt/flags.ts')).flagNames('sub'),
     async run(_flags, io, words) {
       const [{ runClient }, { subscribe }, machine] = await Promise.all([
         import('./mqtt/client.ts'),
         import('./mqtt/subscriber.ts'),
         load(),
       ])
-      return runClient({ program: 'sub', help: HELP, work: subscribe }, words, machine, io)
+      return runClient(
+        { program: 'sub', help: [...HELP, '', ...exampleLines(EXAMPLES), '', STATUSES], work: subscribe },
+        words,
+        machine,
+        io,
+      )
     },
   }
 }

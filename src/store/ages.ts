@@ -57,6 +57,12 @@ export class QueueAges {
     return first === Number.POSITIVE_INFINITY ? 0 : Math.max(0, this.#time.now() - first)
   }
 
+  /** The same of one queue; undefined when none waits, or none is known yet. */
+  of(queue: LevelQueue): number | undefined {
+    const known = queue.count > 0 && !queue.discarded ? this.#known.get(queue) : undefined
+    return known === undefined ? undefined : Math.max(0, this.#time.now() - known.acceptedAt)
+  }
+
   #look(): void {
     this.#round ??= this.#goRound()
       .catch(error => this.#log.debug({ reason: reasonOf(error) }, 'the age of a queue could not be found out'))

@@ -38,6 +38,16 @@ export interface Range {
 
 export type StoredRecord = [key: Buffer, value: Buffer]
 
+/** Records to be read: as they are now, or as they were at one moment. */
+export interface Records {
+  get(key: Buffer): Promise<Buffer | undefined>
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]>
+  getRaw(key: Buffer): Promise<Buffer | undefined>
+  page(range: Range, limit: number): Promise<[key: Buffer, value: Buffer | undefined][]>
+}
+
+type LevelSnapshot = ReturnType<Level<Buffer, Buffer>['snapshot']>
+
 export interface DiskStats {
   /** Records whose checksum was wrong. */
   damaged: number
@@ -45,7 +55,7 @@ export interface DiskStats {
   reopened: number
 }
 
-export class Disk implements BatchWriter {
+export class Disk implements BatchWriter, Records {
   readonly location: string
   readonly stats: DiskStats = { damaged: 0, reopened: 0 }
   readonly #log: Log
@@ -81,14 +91,20 @@ export class Disk implements BatchWriter {
   }
 
   /** The values of the keys; undefined for one that is not there or cannot be read. */
-  async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#getMany(keys)
+  }
+
+  async #getMany(keys: Buffer[], snapshot?: LevelSnapshot): Promise<(Buffer | undefined)[]> {
     await this.#readable
     try {
-      const values = await this.#level.getMany(keys)
+      const values = await (snapshot === undefined
+        ? this.#level.getMany(keys)
+        : this.#level.getMany(keys, { snapshot }))
       return values.map((value, i) => (value === undefined ? undefined : this.#unseal(keys[i] as Buffer, value)))
     } catch (error) {
       if (!isDamage(error)) throw error
-      if (keys.length > 1) return (await Promise.all(keys.map(key => this.getMany([key])))).flat()
+      if (keys.length > 1) return (await Promise.all(keys.map(key => this.#getMany([key], snapshot)))).flat()
       this.#tellDamaged(keys[0] as Buffer)
       return [undefined]
     }
@@ -104,16 +120,57 @@ export class Disk implements BatchWriter {
    * The first records of a range: `limit` at most, fewer if they are large, none only if there are none. The value of
    * one that is damaged is undefined.
    */
-  async page(range: Range, limit: number): Promise<[key: Buffer, value: Buffer | undefined][]> {
-    const records = await this.pageRaw(range, limit)
-    return records.map(([key, value]) => [key, this.#unseal(key, value)])
+  page(range: Range, limit: number): Promise<[key: Buffer, value: Buffer | undefined][]> {
+    return this.#page(range, limit)
   }
 
   /** As `page`, with the checksums still on the values and nothing checked. */
-  async pageRaw(range: Range, limit: number): Promise<StoredRecord[]> {
+  pageRaw(range: Range, limit: number): Promise<StoredRecord[]> {
+    return this.#pageRaw(range, limit)
+  }
+
+  /**
+   * The records as they are at this moment, whatever is written while they are read. Costs the space of what is
+   * deleted meanwhile; to be disposed of. Reading rejects when the database had to be opened again.
+   */
+  async snapshot(): Promise<Records & AsyncDisposable> {
+    await this.#readable
+    const snapshot = this.#level.snapshot()
+    return {
+      get: async key => (await this.#getMany([key], snapshot))[0],
+      getMany: keys => this.#getMany(keys, snapshot),
+      getRaw: key => this.#level.get(key, { snapshot }),
+      page: (range, limit) => this.#page(range, limit, snapshot),
+      [Symbol.asyncDispose]: () => snapshot.close(),
+    }
+  }
+
+  /** Files and bytes of the tables of each level of LevelDB that has any. */
+  async levels(): Promise<{ level: number; files: number; bytes: number }[]> {
+    await this.#readable
+    const text = (this.#level as unknown as { getProperty(name: string): string }).getProperty('leveldb.sstables')
+    return text.split(/^--- level /m).flatMap(part => {
+      // A file is ` 5:1234['first' .. 'last']`; what is not printable in its keys is escaped.
+      const sizes = [...part.matchAll(/^ \d+:(\d+)\[/gm)].map(match => Number(match[1]))
+      const bytes = sizes.reduce((sum, size) => sum + size, 0)
+      return sizes.length === 0 ? [] : [{ level: Number.parseInt(part, 10), files: sizes.length, bytes }]
+    })
+  }
+
+  async #page(range: Range, limit: number, snapshot?: LevelSnapshot): Promise<[Buffer, Buffer | undefined][]> {
+    const records = await this.#pageRaw(range, limit, snapshot)
+    return records.map(([key, value]) => [key, this.#unseal(key, value)])
+  }
+
+  async #pageRaw(range: Range, limit: number, snapshot?: LevelSnapshot): Promise<StoredRecord[]> {
     await this.#readable
     // LevelDB's binding counts these bytes by itself: it would end a page at 16 KiB.
-    const iterator = this.#level.iterator({ ...range, limit, highWaterMarkBytes: PAGE_BYTES })
+    const iterator = this.#level.iterator({
+      ...range,
+      limit,
+      highWaterMarkBytes: PAGE_BYTES,
+      ...(snapshot === undefined ? {} : { snapshot }),
+    })
     try {
       return await iterator.nextv(limit)
     } finally {

@@ -32,7 +32,10 @@ export class Findings {
   waitingBytes = 0
   /** Messages that several sessions wait for. */
   bodies = 0
+  /** The time of the store at which the oldest of them was accepted; Infinity when none waits. */
+  oldest = Number.POSITIVE_INFINITY
   retained = 0
+  retainedBytes = 0
   wills = 0
   /** Packet identifiers between PUBLISH and PUBREL. */
   incoming = 0

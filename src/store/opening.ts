@@ -19,6 +19,7 @@ import { inspect } from './inspection.ts'
 import { nameKey } from './keys.ts'
 import { repair, salvage } from './salvage.ts'
 import { numberValue, valueNumber } from './sessions.ts'
+import { settleImport } from './swap.ts'
 
 /** Damaged folders that are kept: the last ones, so that a card which fails every week is not filled by them. */
 const MAX_KEPT = 3
@@ -55,6 +56,9 @@ export async function openStore<T>(
 ): Promise<{ disk: Disk; opening: Opening; loaded: T }> {
   const { log } = deps
   const attempt = () => tryOpen(location, deps, load)
+  await settleImport(location).catch(error => {
+    throw unusable(location, error)
+  })
   const unplaced = await makeWay(location, deps.clock)
   await prepare(location)
   if (unplaced !== undefined) {

@@ -22,6 +22,7 @@ import { subscriptionKey } from './keys.ts'
 import type { Opening } from './opening.ts'
 import type { LevelQueue } from './queue.ts'
 import { type Parts, Store, type StoreDependencies, type StoreOptions, type StoreStats } from './store.ts'
+import type { StoreTools } from './tools.ts'
 
 interface ClientRef {
   id: string
@@ -74,6 +75,17 @@ export class LevelPersistence implements Persistence {
   /** Milliseconds that the oldest message of these sessions has waited, as of some ten seconds ago; 0 when none waits. */
   oldest(isMeant: (clientId: string) => boolean): number {
     return this.#parts.ages.oldest(isMeant)
+  }
+
+  /** For whoever looks at the store, copies or compacts it while it is in use. */
+  get tools(): StoreTools {
+    return this.#store.tools
+  }
+
+  /** The same of one session; undefined when none waits, or none is known yet. */
+  oldestOf(clientId: string): number | undefined {
+    const queue = this.queues.find(clientId) as LevelQueue | undefined
+    return queue === undefined ? undefined : this.#parts.ages.of(queue)
   }
 
   /** What keeps the store from writing, for a person; undefined when nothing does. */

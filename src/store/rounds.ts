@@ -5,8 +5,8 @@
  */
 
 import { checkedReceipt, checkedReference, decodeSubscription, decodeWill, knows, tried } from './checks.ts'
-import type { Operation } from './committer.ts'
-import { after, type Disk, type Range } from './disk.ts'
+import type { BatchWriter, Operation } from './committer.ts'
+import { after, type Range, type Records } from './disk.ts'
 import { type FaultKind, Findings } from './findings.ts'
 import {
   bodyKey,
@@ -64,8 +64,9 @@ class Found {
 type Page = [key: Buffer, value: Buffer | undefined][]
 
 export class Rounds {
-  readonly #disk: Disk
-  readonly #isMending: boolean
+  readonly #disk: Records
+  /** Null: nothing is mended. */
+  readonly #writer: BatchWriter | null
   readonly #findings = new Findings()
   readonly #sessions = new Map<number, Found>()
   readonly #clientIds = new Set<string>()
@@ -77,9 +78,10 @@ export class Rounds {
   /** The latest time at which a message was accepted. */
   #lastTime = 0
 
-  constructor(disk: Disk, options: { isMending: boolean }) {
-    this.#disk = disk
-    this.#isMending = options.isMending
+  /** What does not fit together is mended if there is a `writer`. */
+  constructor(records: Records, writer: BatchWriter | null = null) {
+    this.#disk = records
+    this.#writer = writer
   }
 
   async run(): Promise<Findings> {
@@ -175,6 +177,7 @@ export class Rounds {
     found.soonest = Math.min(found.soonest, message.expiresAt ?? Number.POSITIVE_INFINITY)
     this.#findings.waiting++
     this.#findings.waitingBytes += size
+    this.#findings.oldest = Math.min(this.#findings.oldest, acceptedAt)
     this.#lastTime = Math.max(this.#lastTime, acceptedAt)
   }
 
@@ -247,8 +250,10 @@ export class Rounds {
   async #retained(): Promise<void> {
     for await (const [key, { message, acceptedAt }] of this.#decoded('r', decodeRetained)) {
       this.#lastTime = Math.max(this.#lastTime, acceptedAt)
-      if (message.topic === nameOfKey(key)) this.#findings.retained++
-      else this.#remove('damaged', key, `the retained message of '${nameOfKey(key)}'`)
+      if (message.topic === nameOfKey(key)) {
+        this.#findings.retained++
+        this.#findings.retainedBytes += message.size
+      } else this.#remove('damaged', key, `the retained message of '${nameOfKey(key)}'`)
     }
   }
 
@@ -297,7 +302,7 @@ export class Rounds {
     const found = this.#sessions.get(session)
     if (found !== undefined) return found
     if (!this.#ended.has(session)) this.#remove('ownerless', key, named(key))
-    else if (this.#isMending) this.#operations.push(del(key))
+    else if (this.#writer !== null) this.#operations.push(del(key))
     return undefined
   }
 
@@ -333,11 +338,11 @@ export class Rounds {
 
   #remove(kind: FaultKind, key: Buffer, example: string): void {
     this.#findings.note(kind, example)
-    if (this.#isMending) this.#operations.push(del(key))
+    if (this.#writer !== null) this.#operations.push(del(key))
   }
 
   async #write(operation: Operation): Promise<void> {
-    if (!this.#isMending) return
+    if (this.#writer === null) return
     this.#operations.push(operation)
     if (this.#operations.length >= BATCH_OPERATIONS) await this.#flush()
   }
@@ -345,7 +350,7 @@ export class Rounds {
   async #flush(): Promise<void> {
     const operations = this.#operations
     this.#operations = []
-    if (operations.length > 0) await this.#disk.write(operations, true)
+    if (operations.length > 0) await this.#writer?.write(operations, true)
   }
 }
 

@@ -25,6 +25,7 @@ import { Sessions } from './sessions.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Sweeper } from './sweeper.ts'
 import { encodeTime, StoreTime } from './time.ts'
+import { StoreTools } from './tools.ts'
 import { Wills } from './wills.ts'
 
 /** Milliseconds between two rounds that give back the space of what was deleted. */
@@ -33,6 +34,10 @@ const RECLAIM_INTERVAL_MS = 2_000
 const RECLAIM_SHARE = 0.75
 /** Milliseconds that it waits for the last deletions to be written: on a disk that takes nothing they never are. */
 const RECLAIM_PATIENCE_MS = 1_000
+/** Milliseconds that whoever looks at the store waits for what is still in memory: a few slow batches. */
+const SETTLE_PATIENCE_MS = 20_000
+/** Batches that take all that the committer gathers (8 MiB and a message, of which a batch takes 4 MiB), with one to spare. */
+const SETTLE_BATCHES = 4
 /** Milliseconds that a batch may take before the disk counts as stuck: the worst cards take a few seconds. */
 const STUCK_MS = 30_000
 /** Milliseconds between two records of the time of the store, while there are other writes anyway… */
@@ -153,6 +158,11 @@ export class Store {
     return committer.writingFor > STUCK_MS ? 'the disk does not answer' : undefined
   }
 
+  /** For whoever looks at the store, copies or compacts it while it is in use. */
+  get tools(): StoreTools {
+    return new StoreTools({ disk: this.#opened.disk, clock: this.#deps.clock, settle: () => this.#settle() })
+  }
+
   /** Opens the store and reads what must be in memory. See `openStore` for its errors. */
   async open(): Promise<void> {
     const { clock, log } = this.#deps
@@ -263,6 +273,25 @@ export class Store {
     } finally {
       this.#reclaimedAt = this.#deps.clock.monotonic()
     }
+  }
+
+  /** Writes what is in memory. Throws LarderError STORE_FAILED when the disk does not take it. */
+  async #settle(): Promise<void> {
+    const { committer, reader } = this.parts
+    this.#writeRetained()
+    for (const operation of this.#timeRecord(0)) committer.write(operation, 'now')
+    const write = async () => {
+      await reader.settled()
+      for (let batch = 0; batch < SETTLE_BATCHES; batch++) {
+        // Also what nobody waits for: messages within a loss window, and those that may yet be elided.
+        committer.press()
+        await committer.durable()
+      }
+    }
+    const written = write()
+    const late = new Promise<'late'>(resolve => this.#deps.clock.after(SETTLE_PATIENCE_MS, () => resolve('late')))
+    if ((await Promise.race([written, late])) !== 'late') return
+    throw new LarderError('STORE_FAILED', `the store did not take what is in memory: ${this.trouble ?? 'it is slow'}.`)
   }
 
   #writeRetained(): void {

@@ -6,18 +6,19 @@
  * changing anything, and mended in a second round only if there is a reason to.
  */
 import { existsSync } from 'node:fs'
-import { chown, readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../kernel/clock.ts'
-import { LarderError } from '../kernel/errors.ts'
-import { type Log, silentLog } from '../kernel/log.ts'
-import { Disk } from './disk.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Disk } from './disk.ts'
 import { inspect } from './inspection.ts'
 import { nameKey, SCHEMA_VERSION } from './keys.ts'
+import { giveBack, openAsItIs, schemaOf } from './looking.ts'
 import { migrate } from './migrations.ts'
 import { closeStore, openStore, refuseIfLocked } from './opening.ts'
 import { Rounds } from './rounds.ts'
-import { numberValue, valueNumber } from './sessions.ts'
+import { numberValue } from './sessions.ts'
+import { settleImport } from './swap.ts'
 
 /** Rounds of mending: what one leaves behind, the next removes. More would mean that something is wrong with the mending. */
 const MAX_ROUNDS = 3
@@ -46,6 +47,7 @@ export async function verifyStore(options: {
   log: Log
 }): Promise<Verification | undefined> {
   const location = join(options.dataDir, 'store')
+  await settleImport(location)
   if (!existsSync(location)) return undefined
   return options.dryRun ? look(location) : mend(location, options.log)
 }
@@ -57,20 +59,9 @@ async function look(location: string): Promise<Verification> {
   const { faults } = await inspect(location, { thorough: true })
   // LevelDB would change a damaged folder by opening it.
   if (faults.length > 0) return { ...damaged, faults }
-  const disk = new Disk(location, { log: silentLog })
-  await disk.open()
-  try {
-    const schema = await schemaOf(disk)
-    if (schema !== undefined && schema !== SCHEMA_VERSION) {
-      throw new LarderError('STORE_FAILED', `the store was written by another version (schema ${schema}).`, {
-        hint: 'It can be verified without --dry-run, or when the gateway has been started once.',
-      })
-    }
-    const findings = await new Rounds(disk, { isMending: false }).run()
-    return { location, ...findings.told(), aside: undefined, isWhole: findings.isWhole }
-  } finally {
-    await disk.close()
-  }
+  await using disk = await openAsItIs(location)
+  const findings = await new Rounds(disk).run()
+  return { location, ...findings.told(), aside: undefined, isWhole: findings.isWhole }
 }
 
 async function mend(location: string, log: Log): Promise<Verification> {
@@ -79,13 +70,13 @@ async function mend(location: string, log: Log): Promise<Verification> {
   const { disk, opening, loaded } = await openStore(location, { clock, log, onFull: async () => {} }, async opened => {
     await mendSchema(opened)
     await migrate(opened, { clock, log })
-    return new Rounds(opened, { isMending: false }).run()
+    return new Rounds(opened).run()
   })
   try {
     let isWhole = loaded.isWhole
     for (let round = 0; !isWhole && round < MAX_ROUNDS; round++) {
-      await new Rounds(disk, { isMending: true }).run()
-      isWhole = (await new Rounds(disk, { isMending: false }).run()).isWhole
+      await new Rounds(disk, disk).run()
+      isWhole = (await new Rounds(disk).run()).isWhole
     }
     if (isWhole) disk.stats.damaged = 0
     const { contents, faults } = loaded.told()
@@ -104,25 +95,7 @@ async function mend(location: string, log: Log): Promise<Verification> {
   }
 }
 
-/** The schema; undefined when the record that says so is damaged or missing: then it is today's. */
-async function schemaOf(disk: Disk): Promise<number | undefined> {
-  const record = await disk.getRaw(nameKey('m', 'schema'))
-  if (record === undefined || record.length < UNSEALED_LENGTH) return undefined
-  // Schema 1 had no checksums.
-  if (record.length === UNSEALED_LENGTH) return valueNumber(record)
-  const value = await disk.get(nameKey('m', 'schema'))
-  return value === undefined ? undefined : valueNumber(value)
-}
-
-const UNSEALED_LENGTH = 6
-
 async function mendSchema(disk: Disk): Promise<void> {
   if ((await schemaOf(disk)) !== undefined) return
   await disk.write([{ type: 'put', key: nameKey('m', 'schema'), value: numberValue(SCHEMA_VERSION) }], true)
-}
-
-/** Whoever verifies as root must not leave files that the gateway's own user cannot open. */
-async function giveBack(path: string, owner: { uid: number; gid: number }): Promise<void> {
-  if (process.getuid?.() !== 0) return
-  for (const name of ['', ...(await readdir(path))]) await chown(join(path, name), owner.uid, owner.gid)
 }

@@ -1,8 +1,9 @@
-/** What `larder pub` and `larder sub` have in common around their work: the command line, the help and the faults. */
+/** What `larder pub`, `larder sub` and `larder rr` have in common around their work: the command line, the help and the faults. */
 import type { Writable } from 'node:stream'
 import type { Clock } from '../../kernel/clock.ts'
 import { EXIT_DONE, type Io } from '../larder.ts'
 import type { Strftime } from './format.ts'
+import { optionLines } from './options-file.ts'
 import { type ClientSettings, type Program, readSettings } from './settings.ts'
 import { ClientFault, connectFault } from './texts.ts'
 
@@ -26,7 +27,7 @@ export async function runClient(
 ): Promise<number> {
   let quiet = false
   try {
-    const settings = readSettings(program, words, machine.pid)
+    const settings = readSettings(program, words, machine.pid, optionLines(program, words, io))
     if (settings === 'version') io.stdout(`larder ${program} ${io.version}`)
     else if (settings === 'help') for (const line of help) io.stdout(line)
     else {

@@ -3,12 +3,9 @@
  * the rest. Whoever has it decides what is subscribed and published, and whether another connection follows.
  * The debug lines (-d) are those of Mosquitto's library.
  */
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../../kernel/clock.ts'
 import { type AckType, ackPacketId, ackReasonCode, decodeAck, decodePacketId } from '../../mqtt/acks.ts'
-import { FrameReader } from '../../mqtt/frames.ts'
-import { MAX_REMAINING_LENGTH, PacketType, type QoS } from '../../mqtt/packets.ts'
-import type { Properties } from '../../mqtt/property-table.ts'
 import {
   type Connack,
   decodeConnack,
@@ -23,7 +20,10 @@ import {
   optionsOf,
   PINGREQ,
   type ReceivedMessage,
-} from './packets.ts'
+} from '../../mqtt/client-packets.ts'
+import { FrameReader } from '../../mqtt/frames.ts'
+import { MAX_REMAINING_LENGTH, PacketType, type QoS } from '../../mqtt/packets.ts'
+import type { Properties } from '../../mqtt/property-table.ts'
 import type { ClientSettings } from './settings.ts'
 
 /** The largest packet there can be, its fixed header included. */
@@ -53,7 +53,7 @@ export interface ConnectionEvents {
 }
 
 export interface ConnectionDependencies extends ConnectionEvents {
-  readonly socket: Socket
+  readonly socket: Duplex
   readonly settings: ClientSettings
   readonly clock: Clock
   /** Packet identifiers of QoS 2 that the server has not released: the session's, which may go on in another connection. */
@@ -154,11 +154,11 @@ export class Connection {
     })
   }
 
-  /** Says DISCONNECT and closes; nothing is taken any more. Resolves when it is closed. */
-  async disconnect(reasonCode = 0): Promise<void> {
+  /** Says DISCONNECT and closes; nothing is taken any more. Resolves when it is closed. `silently`: there is no debug line. */
+  async disconnect(reasonCode = 0, { silently = false } = {}): Promise<void> {
     if (this.#ended) return
     const { socket, settings, clock } = this.#deps
-    this.#debug('sending DISCONNECT')
+    if (!silently) this.#debug('sending DISCONNECT')
     socket.end(encodeGoodbye(settings.version, reasonCode, settings.properties.disconnect))
     this.#ended = true
     const late = clock.after(GOODBYE_TIMEOUT, () => socket.destroy())

@@ -1,10 +1,11 @@
 /**
- * The flags of `mosquitto_pub` and `mosquitto_sub` that `larder pub` and `larder sub` have: one table says what there is, for
- * whom, and what it does. `-D`, which takes several words, is in `properties.ts`.
+ * The flags of `mosquitto_pub`, `mosquitto_sub` and `mosquitto_rr` that `larder pub`, `sub` and `rr` have: one table says what
+ * there is, for whom, and what it does. `-D`, which takes several words, is in `properties.ts`.
  */
 import type { QoS } from '../../mqtt/packets.ts'
-import { subscriptionFault, topicFilterFault, topicNameFault } from '../../mqtt/topics.ts'
+import { subscriptionFault, topicFilterFault } from '../../mqtt/topics.ts'
 import { compileFormat } from './format.ts'
+import { hasWildcard, takePort, takeProxy, takeResponseTopic, takeTopic, takeUrl } from './places.ts'
 import type { Draft, Payload, Program } from './settings.ts'
 
 /** Largest port and keep alive: two bytes. */
@@ -13,14 +14,12 @@ const TWO_BYTES = 0xffff
 export const NO_EXPIRY = 0xffff_ffff
 /** The shortest keep alive that Mosquitto's programs take, in seconds. */
 const MIN_KEEPALIVE = 5
-const PLAIN_PORT = 1883
-const TLS_PORT = 8883
 
 const VERSIONS: Readonly<Record<string, 3 | 4 | 5>> = { mqttv31: 3, mqttv311: 4, mqttv5: 5, '31': 3, '311': 4, '5': 5 }
 
 interface Flag {
-  /** Who has it; both when absent. */
-  only?: Program
+  /** Who has it; all when absent. */
+  only?: readonly Program[]
   /** What stands behind it, in the words of the complaint when nothing does. */
   value?: string
   /** How the complaint names it; the flag as it is called first in the table when absent. */
@@ -83,6 +82,11 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
   ['-d --debug', { take: setTo('debug', true) }],
   ['--quiet', { take: setTo('quiet', true) }],
   ['--nodelay', { take: () => undefined }],
+  // Read before all others (options-file.ts).
+  ['-o', { value: 'options file', take: () => undefined }],
+  ['--proxy', { value: 'proxy url', take: takeProxy }],
+  ['-S', { take: setTo('srv', true) }],
+  ['--ws', { take: setTo('webSocket', true) }],
   ['-u --username', { value: 'username', take: text('username') }],
   ['-P --pw', { value: 'password', take: text('password') }],
   ['-h --host', { value: 'host', take: text('host') }],
@@ -91,16 +95,16 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
     '-p --port',
     {
       value: 'port',
-      take(draft, value) {
-        const port = atoi(value)
-        // Mosquitto takes 0 for the path of a socket.
-        if (port < 1 || port > TWO_BYTES) return `Error: Invalid port given: ${port}\n`
-        draft.port = port
-        return undefined
-      },
+      take: takePort,
     },
   ],
-  ['-L --url', { value: 'URL', take: (draft, value, program) => takeUrl(draft, value, program) }],
+  [
+    '-L --url',
+    {
+      value: 'URL',
+      take: takeUrl,
+    },
+  ],
   [
     '-i --id',
     {
@@ -211,18 +215,19 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
     },
   ],
   ['--will-retain', { take: setTo('willRetain', true) }],
-  ['-t --topic', { value: 'topic', take: (draft, value, program) => takeTopic(draft, value, program) }],
+  ['-t --topic', { value: 'topic', take: takeTopic }],
+  ['-e', { only: ['rr'], value: 'response topic', take: takeResponseTopic }],
 
-  ['-f --file', { only: 'pub', value: 'file', take: payload(file => ({ is: 'file', file })) }],
-  ['-m --message', { only: 'pub', value: 'message', take: payload(text => ({ is: 'text', text })) }],
-  ['-n --null-message', { only: 'pub', take: payload(() => ({ is: 'nothing' })) }],
-  ['-l --stdin-line', { only: 'pub', take: payload(() => ({ is: 'lines' })) }],
-  ['-s --stdin-file', { only: 'pub', take: payload(() => ({ is: 'input' })) }],
-  ['-r --retain', { only: 'pub', take: setTo('retain', true) }],
+  ['-f --file', { only: ['pub', 'rr'], value: 'file', take: payload(file => ({ is: 'file', file })) }],
+  ['-m --message', { only: ['pub', 'rr'], value: 'message', take: payload(text => ({ is: 'text', text })) }],
+  ['-n --null-message', { only: ['pub', 'rr'], take: payload(() => ({ is: 'nothing' })) }],
+  ['-l --stdin-line', { only: ['pub'], take: payload(() => ({ is: 'lines' })) }],
+  ['-s --stdin-file', { only: ['pub', 'rr'], take: payload(() => ({ is: 'input' })) }],
+  ['-r --retain', { only: ['pub'], take: setTo('retain', true) }],
   [
     '--repeat',
     {
-      only: 'pub',
+      only: ['pub'],
       value: 'count',
       take(draft, value) {
         draft.repeat = atoi(value)
@@ -233,7 +238,7 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
   [
     '--repeat-delay',
     {
-      only: 'pub',
+      only: ['pub'],
       value: 'time',
       take(draft, value) {
         draft.repeatDelay = Number.parseFloat(value) || 0
@@ -245,7 +250,7 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
   [
     '-C',
     {
-      only: 'sub',
+      only: ['sub'],
       value: 'count',
       take(draft, value) {
         const count = atoi(value)
@@ -255,11 +260,11 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
       },
     },
   ],
-  ['-E', { only: 'sub', take: setTo('exitAfterSubscribing', true) }],
+  ['-E', { only: ['sub'], take: setTo('exitAfterSubscribing', true) }],
   [
     '-F',
     {
-      only: 'sub',
+      only: ['sub', 'rr'],
       value: 'format',
       take(draft, value) {
         const format = compileFormat(value)
@@ -269,18 +274,18 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
       },
     },
   ],
-  ['-N', { only: 'sub', take: setTo('endOfLine', false) }],
-  ['-v --verbose', { only: 'sub', take: setTo('verbose', true) }],
-  ['--pretty', { only: 'sub', take: setTo('pretty', true) }],
-  ['-R', { only: 'sub', take: setTo('withoutRetained', true) }],
-  ['--retained-only', { only: 'sub', take: setTo('retainedOnly', true) }],
-  ['--remove-retained', { only: 'sub', take: setTo('removeRetained', true) }],
-  ['--retain-as-published', { only: 'sub', take: setTo('retainAsPublished', true) }],
-  ['-w --watch', { only: 'sub', take: setTo('watch', true) }],
+  ['-N', { only: ['sub', 'rr'], take: setTo('endOfLine', false) }],
+  ['-v --verbose', { only: ['sub', 'rr'], take: setTo('verbose', true) }],
+  ['--pretty', { only: ['sub', 'rr'], take: setTo('pretty', true) }],
+  ['-R', { only: ['sub', 'rr'], take: setTo('withoutRetained', true) }],
+  ['--retained-only', { only: ['sub'], take: setTo('retainedOnly', true) }],
+  ['--remove-retained', { only: ['sub'], take: setTo('removeRetained', true) }],
+  ['--retain-as-published', { only: ['sub'], take: setTo('retainAsPublished', true) }],
+  ['-w --watch', { only: ['sub'], take: setTo('watch', true) }],
   [
     '--random-filter',
     {
-      only: 'sub',
+      only: ['sub'],
       value: 'chance',
       take(draft, value) {
         const percent = Number.parseFloat(value)
@@ -293,7 +298,7 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
   [
     '-T --filter-out',
     {
-      only: 'sub',
+      only: ['sub'],
       value: 'topic filter',
       name: '-T',
       take(draft, value) {
@@ -307,7 +312,7 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
   [
     '-U --unsubscribe',
     {
-      only: 'sub',
+      only: ['sub'],
       value: 'unsubscribe topic',
       take(draft, value) {
         if (subscriptionFault(value, Number.POSITIVE_INFINITY) !== undefined)
@@ -320,7 +325,7 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
   [
     '-W',
     {
-      only: 'sub',
+      only: ['sub', 'rr'],
       value: 'timeout',
       take(draft, value) {
         const seconds = atoi(value)
@@ -332,6 +337,17 @@ const TABLE: readonly (readonly [names: string, flag: Flag])[] = [
   ],
 ]
 
+/** The names of the flags of a program, and what stands behind them; `-D` is followed by several words. */
+export function flagNames(program: Program): { names: string[]; value: string | undefined }[] {
+  const own = TABLE.filter(([, { only }]) => only?.includes(program) ?? true)
+  const named = own.map(([names, { value }]) => ({ names: names.split(' '), value }))
+  return [
+    ...named,
+    { names: ['-D', '--property'], value: 'property' },
+    { names: ['--help', '--version'], value: undefined },
+  ]
+}
+
 /** By each of their names. */
 export const FLAGS: ReadonlyMap<string, Flag> = new Map(
   TABLE.flatMap(([names, flag]) => {
@@ -339,40 +355,3 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map(
     return [first, ...others].map(name => [name, { name: first, ...flag }] as const)
   }),
 )
-
-/** An empty topic name is let through: it may be that a topic alias stands for it. */
-function hasWildcard(topic: string): boolean {
-  return topic !== '' && topicNameFault(topic, Number.POSITIVE_INFINITY) !== undefined
-}
-
-function takeTopic(draft: Draft, topic: string, program: Program): string | undefined {
-  if (program === 'pub') {
-    if (hasWildcard(topic)) return `Error: Invalid publish topic '${topic}', does it contain '+' or '#'?\n`
-    draft.topics = [topic]
-  } else {
-    if (subscriptionFault(topic, Number.POSITIVE_INFINITY) !== undefined)
-      return `Error: Invalid subscription topic '${topic}', are all '+' and '#' wildcards correct?\n`
-    draft.topics.push(topic)
-  }
-  return undefined
-}
-
-/** Nothing in it is decoded: a password may have any character but `@`, and a topic is what stands behind the first slash. */
-function takeUrl(draft: Draft, url: string, program: Program): string | undefined {
-  const scheme = /^mqtts?:\/\//i.exec(url)?.[0].toLowerCase()
-  if (scheme === undefined) return 'Error: unsupported URL scheme.\n\n'
-  const rest = url.slice(scheme.length)
-  const slash = rest.indexOf('/')
-  if (slash < 0) return 'Error: Invalid URL for -L argument specified - topic missing.\n'
-  const fault = takeTopic(draft, rest.slice(slash + 1), program)
-  if (fault !== undefined) return fault
-  const [, username, password, host = '', port] =
-    /^(?:([^:@]*)(?::([^@]*))?@)?(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(rest.slice(0, slash)) ?? []
-  if (username !== undefined) draft.username = username
-  if (password !== undefined) draft.password = password
-  draft.host = host.replace(/^\[(.*)\]$/, '$1')
-  const isTls = scheme === 'mqtts://'
-  if (isTls) draft.tls.useSystemCertificates = true
-  draft.port = isTls ? TLS_PORT : PLAIN_PORT
-  return port === undefined ? undefined : FLAGS.get('-p')?.take(draft, port, program)
-}

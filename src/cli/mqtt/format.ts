@@ -3,9 +3,10 @@
  * included (https://mosquitto.org/man/mosquitto_sub-1.html, "Output format"). Text is a string of bytes
  * ("latin1"): widths count bytes, as in C, and a payload that is no UTF-8 goes through as it came.
  */
+
+import type { ReceivedMessage } from '../../mqtt/client-packets.ts'
 import type { Properties } from '../../mqtt/properties.ts'
 import { quoted, rewritten } from './json.ts'
-import type { ReceivedMessage } from './packets.ts'
 import { propertyWord } from './properties.ts'
 
 /** Writes dates in the manner of strftime(3). */

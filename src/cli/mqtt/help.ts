@@ -1,9 +1,13 @@
-/** The part of the help that `larder pub` and `larder sub` share. */
+/** The part of the help that `larder pub`, `larder sub` and `larder rr` share. */
 export const COMMON_HELP: readonly string[] = [
   '  -h, --host HOST             localhost when not given',
   '  -p, --port PORT             1883, with TLS 8883',
-  '  -L, --url URL               mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or mqtts://',
+  '  -L, --url URL               mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or mqtts://, ws://, wss://',
   '  --unix FILE                 a Unix socket instead',
+  '  --ws                        over WebSocket, at /mqtt',
+  '  --proxy URL                 socks5h://[USER[:PASSWORD]@]HOST[:PORT]',
+  '  -S                          ask DNS for the server of HOST (SRV records)',
+  '  -o FILE                     a file of options, in place of ~/.config/mosquitto_pub, _sub or _rr',
   '  -A ADDRESS                  connect from this address of the machine',
   '  -u, --username USER         with -P, --pw PASSWORD, which other users of the machine can see',
   '  -i, --id ID                 client identifier; -I, --id-prefix PREFIX adds the process number',

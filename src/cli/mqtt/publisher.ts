@@ -3,10 +3,10 @@
  * acknowledgements and says goodbye. A connection that goes before that is a fault: nobody would know what arrived.
  */
 import { readFile } from 'node:fs/promises'
+import type { Connack } from '../../mqtt/client-packets.ts'
 import type { Io } from '../larder.ts'
 import { complain, type Machine } from './client.ts'
 import { Connection } from './connection.ts'
-import type { Connack } from './packets.ts'
 import type { ClientSettings } from './settings.ts'
 import { openSocket } from './socket.ts'
 import { ClientFault, reasonText, refusal, STATUS_LOST } from './texts.ts'
@@ -22,7 +22,7 @@ export async function publish(settings: ClientSettings, machine: Machine, io: Io
     throw new ClientFault("Error: Both topic and message must be supplied.\n\nUse 'larder pub --help' to see usage.\n")
   if (topic === '' && settings.properties.publish.topicAlias === undefined)
     throw new ClientFault("Error: Invalid input. Does your topic contain '+' or '#'?\n")
-  const payload = input.is === 'lines' ? undefined : await load(input, machine.stdin)
+  const payload = input.is === 'lines' ? undefined : await payloadOf(input, machine.stdin)
   const socket = await openSocket(settings)
   let onConnack: (connack: Connack) => void = () => {}
   const connack = new Promise<Connack>(resolve => {
@@ -60,7 +60,7 @@ export async function publish(settings: ClientSettings, machine: Machine, io: Io
 }
 
 /** The payload of a message that is not made of lines. Throws ClientFault when it cannot be read. */
-async function load(
+export async function payloadOf(
   input: Exclude<NonNullable<ClientSettings['payload']>, { is: 'lines' }>,
   stdin: AsyncIterable<Buffer>,
 ): Promise<Buffer> {

@@ -1,5 +1,5 @@
 /**
- * What a command line of `larder pub` or `larder sub` asks for. It is read as Mosquitto's programs read theirs: one flag after
+ * What a command line of `larder pub`, `sub` or `rr` asks for. It is read as Mosquitto's programs read theirs: one flag after
  * the other (`flags.ts`), a value behind its flag even if it begins with a dash, and the first fault ends it; then what
  * only the whole shows.
  */
@@ -9,7 +9,7 @@ import type { Format } from './format.ts'
 import { type CommandProperties, forbiddenValue, noProperties, takeProperty } from './properties.ts'
 import { ClientFault } from './texts.ts'
 
-export type Program = 'pub' | 'sub'
+export type Program = 'pub' | 'sub' | 'rr'
 
 export interface TlsSettings {
   caFile?: string
@@ -37,6 +37,11 @@ export interface ClientSettings {
   port: number | undefined
   unix: string | undefined
   bindAddress: string | undefined
+  /** A SOCKS5 proxy, which looks names up; without a login when `username` is empty. */
+  proxy: { host: string; port: number; username: string; password: string } | undefined
+  /** The server of the host is asked of DNS. */
+  srv: boolean
+  webSocket: boolean
   tls: TlsSettings
   username: string | undefined
   password: string | undefined
@@ -58,7 +63,9 @@ export interface ClientSettings {
   repeat: number
   /** Seconds. */
   repeatDelay: number
-  /** Of pub: the last that was given. Of sub: all. */
+  /** Of rr: where the answer is to come. */
+  responseTopic: string | undefined
+  /** Of pub and rr: the last that was given. Of sub: all. */
   topics: string[]
   unsubscribe: string[]
   filterOut: string[]
@@ -93,13 +100,31 @@ export interface Draft extends ClientSettings {
   properties: ReturnType<typeof noProperties>
 }
 
-/** Reads a command line. Throws ClientFault with what Mosquitto says; 'help' and 'version' when asked for them. */
+/**
+ * Reads a command line, behind lines of words that were there before it. Throws ClientFault with what Mosquitto says;
+ * 'help' and 'version' when asked for them.
+ */
 export function readSettings(
   program: Program,
   words: readonly string[],
   pid: number,
+  before: readonly (readonly string[])[] = [],
 ): ClientSettings | 'help' | 'version' {
-  const draft = emptyDraft()
+  const draft = emptyDraft(program)
+  for (const line of [...before, words]) {
+    const asked = readWords(draft, program, line)
+    if (asked !== undefined) return asked
+  }
+  const fault = combined(draft, program, pid)
+  if (fault !== undefined) throw misused(program, fault)
+  if (draft.withoutRetained && draft.retainedOnly)
+    throw new ClientFault("\nError: Combining '-R' and '--retained-only' makes no sense.\n")
+  if (draft.version !== 5 && draft.password !== undefined && draft.username === undefined)
+    throw new ClientFault('Error: Problem setting username and/or password.\n')
+  return draft
+}
+
+function readWords(draft: Draft, program: Program, words: readonly string[]): 'help' | 'version' | undefined {
   for (let at = 0; at < words.length; ) {
     const word = words[at] as string
     if (word === '--help') return 'help'
@@ -112,7 +137,7 @@ export function readSettings(
       continue
     }
     const flag = FLAGS.get(word)
-    if (flag === undefined || (flag.only ?? program) !== program)
+    if (flag === undefined || flag.only?.includes(program) === false)
       throw misused(program, `Error: Unknown option '${word}'.\n`)
     const value = flag.value === undefined ? '' : words[at + 1]
     if (value === undefined)
@@ -121,30 +146,28 @@ export function readSettings(
     if (fault !== undefined) throw misused(program, fault)
     at += flag.value === undefined ? 1 : 2
   }
-  const fault = combined(draft, program, pid)
-  if (fault !== undefined) throw misused(program, fault)
-  if (draft.withoutRetained && draft.retainedOnly)
-    throw new ClientFault("\nError: Combining '-R' and '--retained-only' makes no sense.\n")
-  if (draft.version !== 5 && draft.password !== undefined && draft.username === undefined)
-    throw new ClientFault('Error: Problem setting username and/or password.\n')
-  return draft
+  return undefined
 }
 
 function misused(program: Program, fault: string): ClientFault {
   return new ClientFault(`${fault}\nUse 'larder ${program} --help' to see usage.\n`)
 }
 
-function emptyDraft(): Draft {
+function emptyDraft(program: Program): Draft {
   return {
     host: 'localhost',
     port: undefined,
     unix: undefined,
     bindAddress: undefined,
+    proxy: undefined,
+    srv: false,
+    webSocket: false,
     tls: { insecure: false, useSystemCertificates: false },
     username: undefined,
     password: undefined,
     clientId: undefined,
-    version: 4,
+    // A request says where its answer goes, which only MQTT 5 has a place for.
+    version: program === 'rr' ? 5 : 4,
     clean: true,
     keepalive: 60,
     will: undefined,
@@ -157,6 +180,7 @@ function emptyDraft(): Draft {
     retain: false,
     repeat: 1,
     repeatDelay: 0,
+    responseTopic: undefined,
     topics: [],
     unsubscribe: [],
     filterOut: [],

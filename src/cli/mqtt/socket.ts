@@ -1,11 +1,15 @@
-/** The stream under a connection: TCP, TLS or a Unix socket, as the flags ask for it. */
+/** The stream under a connection, as the flags ask for it: TCP or a Unix socket, a proxy, TLS, WebSocket. */
+import { promises as dns } from 'node:dns'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTls, rootCertificates, type SecureVersion } from 'node:tls'
 import { reasonOf } from '../../kernel/errors.ts'
+import { openWebSocket } from '../../mqtt/websocket.ts'
 import type { ClientSettings } from './settings.ts'
+import { throughSocks } from './socks.ts'
 import { ClientFault, STATUS_TLS } from './texts.ts'
 
 /** The certificates that the machine trusts, where Debian keeps them. */
@@ -17,35 +21,60 @@ const VERSIONS: Readonly<Record<string, SecureVersion>> = {
   'tlsv1.3': 'TLSv1.3',
 }
 
+/** What Mosquitto and most others answer at. */
+const WEB_SOCKET_PATH = '/mqtt'
 const PLAIN_PORT = 1883
 const TLS_PORT = 8883
 
+/** Names of the service in DNS (RFC 2782), as Mosquitto asks for them. */
+const SERVICES = { plain: '_mqtt._tcp', tls: '_secure-mqtt._tcp' } as const
+
 /** Connects; over TLS the server has proved itself then. Rejects with the error of the socket, or a ClientFault for files that cannot be read. */
-export async function openSocket(settings: ClientSettings): Promise<Socket> {
-  const { unix, bindAddress } = settings
+export async function openSocket(settings: ClientSettings): Promise<Duplex> {
+  const { unix, bindAddress, proxy, webSocket } = settings
   const tls = tlsOptions(settings)
-  const port = settings.port ?? (tls === undefined ? PLAIN_PORT : TLS_PORT)
+  const place = await placeOf(settings, tls !== undefined)
   const local = bindAddress === undefined ? {} : { localAddress: bindAddress }
-  const place = unix === undefined ? { host: settings.host, port, ...local } : { path: unix }
-  const socket = tls === undefined ? connectTcp(place) : connectTls({ ...place, ...tls })
+  let socket: Socket
+  if (proxy !== undefined && unix === undefined) socket = await throughSocks(proxy, place, local)
+  else {
+    socket = connectTcp(unix === undefined ? { ...place, ...local } : { path: unix })
+    await opened(socket, 'connect')
+  }
+  if (unix === undefined) socket.setNoDelay(true)
+  const stream = tls === undefined ? socket : await handshake(socket, { ...tls, host: settings.host })
+  if (!webSocket) return stream
+  return openWebSocket(stream, { host: `${place.host}:${place.port}`, path: WEB_SOCKET_PATH })
+}
+
+/** The host and port that were given, or those that DNS names for the service there. */
+async function placeOf({ host, port, srv }: ClientSettings, isTls: boolean): Promise<{ host: string; port: number }> {
+  if (!srv) return { host, port: port ?? (isTls ? TLS_PORT : PLAIN_PORT) }
+  const service = `${isTls ? SERVICES.tls : SERVICES.plain}.${host}`
+  const records = await dns.resolveSrv(service).catch(() => [])
+  const [first] = records.sort((a, b) => a.priority - b.priority || b.weight - a.weight)
+  if (first === undefined) throw new ClientFault('Unable to connect (Lookup error.).\n')
+  return { host: first.name, port: first.port }
+}
+
+async function opened(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
   try {
-    await once(socket, 'connect')
-    if (tls !== undefined) await handshake(socket)
+    await once(socket, event)
   } catch (error) {
     socket.destroy()
     throw error
   }
-  if (unix === undefined) socket.setNoDelay(true)
-  return socket
 }
 
 /** Mosquitto does not say why; whoever has to mend it must know. */
-async function handshake(socket: Socket): Promise<void> {
+async function handshake(plain: Socket, options: ConnectionOptions): Promise<Duplex> {
+  const socket = connectTls({ ...options, socket: plain })
   try {
-    await once(socket, 'secureConnect')
+    await opened(socket, 'secureConnect')
   } catch (error) {
     throw new ClientFault(`Error: A TLS error occurred.\n${reasonOf(error)}\n`, STATUS_TLS)
   }
+  return socket
 }
 
 /** Undefined for a connection in the clear. */

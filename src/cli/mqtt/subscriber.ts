@@ -3,13 +3,13 @@
  * whoever reads its output going away. A connection that is lost is made again, with the same subscriptions.
  */
 
+import type { Connack, ReceivedMessage } from '../../mqtt/client-packets.ts'
 import { ReasonCode } from '../../mqtt/reason-codes.ts'
 import { filterMatches } from '../../mqtt/topics.ts'
 import type { Io, StopSignal } from '../larder.ts'
 import { complain, type Machine } from './client.ts'
 import { Connection } from './connection.ts'
 import { printed } from './format.ts'
-import type { Connack, ReceivedMessage } from './packets.ts'
 import type { ClientSettings } from './settings.ts'
 import { openSocket } from './socket.ts'
 import { refusal, STATUS_FAILED, STATUS_TIMED_OUT } from './texts.ts'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { compileFormat, printed } from '../../../src/cli/mqtt/format.ts'
 import { rewritten } from '../../../src/cli/mqtt/json.ts'
-import type { ReceivedMessage } from '../../../src/cli/mqtt/packets.ts'
+import type { ReceivedMessage } from '../../../src/mqtt/client-packets.ts'
 import { strftime } from '../../../src/observe/strftime.ts'
 
 const message = (fields: Partial<ReceivedMessage>): ReceivedMessage => ({

@@ -6,6 +6,7 @@ function terminal() {
   const ran: unknown[] = []
   const command = (name: string, status: number): Command => ({
     summary: `does ${name}`,
+    examples: [[`larder ${name}`, 'to do it']],
     flags: {
       config: { type: 'string', short: 'c', value: 'FILE', help: 'the file' },
       loud: { type: 'boolean', help: 'says more' },
@@ -63,6 +64,7 @@ test('help and version', async () => {
     '  --version  show the version',
     '',
     'Without a command it is larder start.',
+    'Exit status: 0 done; 1 it could not be done; 2 the command line was not understood.',
   ])
   expect(await here.run('check', '-h')).toBe(0)
   expect(here.out.splice(0)).toEqual([
@@ -73,6 +75,10 @@ test('help and version', async () => {
     '  -c, --config FILE  the file',
     '  --loud             says more',
     '  -h, --help         show this and do nothing else',
+    '',
+    '  larder check  to do it',
+    '',
+    'Exit status: 0 done; 1 it could not be done; 2 the command line was not understood.',
   ])
   expect([here.err, ran]).toEqual([[], []])
 })

@@ -1,9 +1,9 @@
 /** `larder store verify`: what is in the store of a stopped gateway, what is wrong with it, and the mending of that. */
-import { DEFAULT_FILE, type LoadOptions, loadConfig } from '../config/load.ts'
-import type { Config } from '../config/schema.ts'
-import { LarderError } from '../kernel/errors.ts'
-import { CONFIG_FLAG, printFaults } from './check.ts'
-import { type Command, EXIT_DONE, EXIT_FAILED, type Io } from './larder.ts'
+import { DEFAULT_FILE, type LoadOptions, loadConfig } from '../../config/load.ts'
+import type { Config } from '../../config/schema.ts'
+import { LarderError } from '../../kernel/errors.ts'
+import { CONFIG_FLAG, printFaults } from '../check.ts'
+import { type Command, EXIT_DONE, EXIT_FAILED, type Io } from '../larder.ts'
 
 /** What a verification says. */
 export interface Verified {
@@ -28,6 +28,10 @@ export function storeVerifyCommand(deps: Pick<LoadOptions, 'checks'> & { verify:
       'data-dir': { type: 'string', value: 'DIR', help: 'the folder with the store, in place of data_dir' },
       'dry-run': { type: 'boolean', help: 'change nothing; exit status 1 when something is to be mended' },
     },
+    examples: [
+      ['larder store verify --dry-run', 'look and change nothing; exit status 1 when something is to be mended'],
+      ['larder store verify --data-dir /var/lib/larder', 'mend it; a copy of damaged files is kept'],
+    ],
     async run(flags, io) {
       const file = typeof flags.config === 'string' ? flags.config : DEFAULT_FILE
       const env = flags['data-dir'] === undefined ? io.env : { ...io.env, LARDER_DATA_DIR: `${flags['data-dir']}` }

@@ -1,0 +1,37 @@
+/** Whether the clock is right: before that, TLS refuses every certificate, and schedules wait. */
+import type { Check } from './examine.ts'
+
+/** This was written after then; a clock that says less has just been started without a battery. */
+const NOT_BEFORE = Date.UTC(2026, 0, 1)
+
+export const checkClock: Check = async ({ config }, { clock, sync }) => {
+  const now = clock.wall()
+  const shown = new Date(now)
+    .toISOString()
+    .replace(/\.\d+Z$/, ' UTC')
+    .replace('T', ' ')
+  const usesTls =
+    config?.bridges.some(({ url, urls = [] }) => [url, ...urls].some(each => /^(mqtts|wss):/.test(each))) === true ||
+    config?.listeners.some(({ tls }) => tls !== undefined) === true
+  const why = usesTls ? ', and TLS needs it: every certificate counts as not valid yet' : ''
+  if (now < NOT_BEFORE) {
+    return [
+      {
+        grade: 'fail',
+        cause: `the clock says ${shown}, which is past${why}`,
+        mend: 'Is the network up? "timedatectl set-ntp true" has the clock set from it.',
+      },
+    ]
+  }
+  if (sync.isSynced()) return [{ grade: 'ok', cause: `the clock is set: ${shown}` }]
+  if (config?.store.trustClock === 'never') {
+    return [{ grade: 'skip', cause: `the clock says ${shown}, and the configuration says not to believe it` }]
+  }
+  return [
+    {
+      grade: 'warn',
+      cause: `nothing tells that a time server has set the clock, which says ${shown}`,
+      mend: '"timedatectl" shows whether it is synchronized. Where another program than systemd-timesyncd sees to that, "store: { trust_clock: always }" says so.',
+    },
+  ]
+}
