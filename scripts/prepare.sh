@@ -41,7 +41,7 @@ build_if_stale() {
   local built=$checkout/dist/larder.js
   if [ -f "$built" ] && [ -f "$checkout/dist/index.js" ]; then
     local newer
-    newer=$(cd "$checkout" && find src device package.json package-lock.json scripts/build.mjs -newer "$built" -print -quit)
+    newer=$(cd "$checkout" && find src device package.json package-lock.json scripts/build.mjs scripts/build-page.mjs -newer "$built" -print -quit)
     [ -z "$newer" ] && return 0
   fi
   say 'building'

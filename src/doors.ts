@@ -90,6 +90,25 @@ export class Doors {
     return [...new Set([...shut, ...this.#unopened])]
   }
 
+  /** When the first certificate of each ends, in wall time. */
+  certificates(): { of: 'listener'; name: string; expiresAt: number }[] {
+    return Array.from(this.#doors.values(), ({ listener }) => listener).flatMap(listener => {
+      const ends = (listener.tls?.certificates ?? []).map(({ expiresAt }) => expiresAt)
+      return ends.length === 0 ? [] : [{ of: 'listener', name: listener.address(), expiresAt: Math.min(...ends) }]
+    })
+  }
+
+  /**
+   * Who may come in by a password file, at a door that is no listener of ours; guesses there count like those here.
+   * Rejects with a LarderError when the file cannot be used.
+   */
+  async doorkeeper(passwordFile: string): Promise<AccessControl> {
+    const rest = { aclFile: undefined, allowAnonymous: false, grantEverySubscription: false }
+    const access = this.#newAccess({ passwordFile, ...rest })
+    await access.start()
+    return access
+  }
+
   /** Reads the files of the access rules. Rejects with a LarderError when one cannot be used. */
   async readRules(listeners: readonly ListenerConfig[]): Promise<void> {
     for (const { access } of listeners) this.#accesses.set(keyOfAccess(access), this.#newAccess(access))
@@ -277,7 +296,8 @@ export class Doors {
     })
   }
 
-  #newAccess({ passwordFile, aclFile, allowAnonymous, grantEverySubscription }: AccessConfig): AccessControl {
+  #newAccess(config: Omit<AccessConfig, 'clientIdPrefixes' | 'allowEmptyClientId' | 'autoIdPrefix'>): AccessControl {
+    const { passwordFile, aclFile, allowAnonymous, grantEverySubscription } = config
     return new AccessControl({
       settings: { passwordFile, aclFile, allowAnonymous, grantEverySubscription },
       log: this.#log,

@@ -7,6 +7,8 @@ import { Gateway, type GatewayDependencies } from './main.ts'
 
 export { scramEntry } from './access/credentials.ts'
 export type { Conversation, EnhancedAuthentication, Step } from './access/ports.ts'
+export type { DeadLetter } from './bridge/dead-letters.ts'
+export type { NamedState as BridgeState } from './bridge/fleet.ts'
 export type { Hooks } from './broker/aedes.ts'
 export type {
   DevicePart,

@@ -7,32 +7,43 @@ import { openSource } from '../device/open-source.ts'
 import { PortClaims } from '../device/serial/claims.ts'
 import { ReadGate } from '../device/sysfs/read-gate.ts'
 import type { EnhancedAuthentication } from './access/ports.ts'
-import { type BridgeStatus, SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
+import type { DeadLetter } from './bridge/dead-letters.ts'
+import { Fleet, type NamedState, spoolsOf } from './bridge/fleet.ts'
 import type { Hooks } from './broker/aedes.ts'
 import { Hub } from './broker/hub.ts'
 import { LocalAccess } from './broker/local.ts'
-import type { BridgeConfig, Config, DeviceConfig } from './config/schema.ts'
+import type { Config, DeviceConfig } from './config/schema.ts'
+import type { Surroundings } from './dashboard/ports.ts'
 import type { GatewayHealth } from './devices/home-assistant/announcement.ts'
 import type { Role } from './devices/home-assistant/component.ts'
 import { HomeAssistant } from './devices/home-assistant/publisher.ts'
 import { DeviceManager } from './devices/manager.ts'
 import type { Device, DeviceState, GpioDriver, Source } from './devices/ports.ts'
 import { Schedules } from './devices/schedules.ts'
+import { discovered } from './discovered.ts'
 import { Doors } from './doors.ts'
-import { gather } from './figures.ts'
+import { bridgeCertificates, gather } from './figures.ts'
 import { type Clock, type ClockSync, systemClock } from './kernel/clock.ts'
 import { SystemClockSync } from './kernel/clock-sync.ts'
 import { reasonOf } from './kernel/errors.ts'
 import { Lifecycle, type Part } from './kernel/lifecycle.ts'
-import { createLog, type Log } from './kernel/log.ts'
-import { Roster } from './kernel/roster.ts'
+import { createLog, type Log, type OwnLog } from './kernel/log.ts'
 import { Gate } from './listen/gate.ts'
 import type { Properties } from './mqtt/properties.ts'
 import { Observatory } from './observe/observatory.ts'
+import { Panel } from './panel.ts'
 import { queueLimitsOf, Storage } from './storage.ts'
+import { LevelPersistence } from './store/persistence.ts'
 import type { QueueLimits } from './store/quota.ts'
+import type { StoreTools } from './store/tools.ts'
+import { GatewaySubject } from './subject.ts'
 
 export { discover } from '../device/discovery.ts'
+export { busiestClients } from './clients.ts'
+export { examineGateway } from './examination.ts'
+export { explain } from './explaining.ts'
+export { checkArchive, importStore } from './store/importing.ts'
+export { openTools } from './store/tools.ts'
 export { verifyStore } from './store/verify.ts'
 
 /** What a gateway can be given instead of what it would make itself. */
@@ -51,6 +62,8 @@ export interface GatewayDependencies {
   machine?: { sysfs: string; dev: string }
   /** Used for every pin instead of the board's own. */
   gpio?: GpioDriver
+  /** What the program around the gateway does for its web page. Without it there is a page only where one is configured. */
+  surroundings?: Surroundings
 }
 
 export interface PublishOptions {
@@ -66,10 +79,8 @@ export interface AddedDevice extends Partial<Omit<Device, 'name' | 'room'>> {
   room: string
 }
 
-type BridgePart = Part & { readonly status: BridgeStatus }
-
 /** Settings that count from the next start only. */
-const FIXED = ['name', 'dataDir', 'store', 'metrics', 'log'] as const
+const FIXED = ['name', 'dataDir', 'store', 'log'] as const
 
 /** In the morning, when somebody may read it. */
 const CERTIFICATE_CHECK = { name: 'certificates', cron: '0 8 * * *', poll: 'certificates' }
@@ -78,8 +89,6 @@ export class Gateway {
   /** The broker: aedes, with its hooks and events. */
   readonly hub: Hub
   #config: Config
-  readonly #log: Log
-  readonly #clock: Clock
   /** One object for as long as the gateway is there: the store looks at it, and a reload changes what it says. */
   readonly #queueLimits: QueueLimits
   readonly #storage: Storage
@@ -89,17 +98,16 @@ export class Gateway {
   readonly #doors: Doors
   /** Looks at the certificates once a day. */
   readonly #daily: Schedules
-  readonly #bridges: Roster<BridgeConfig, BridgePart>
+  readonly #bridges: Fleet
   readonly #observatory: Observatory
+  readonly #panel: Panel
   readonly #lifecycle: Lifecycle
 
   constructor(config: Config, deps: GatewayDependencies = {}) {
-    const log = deps.log ?? createLog(config.log)
     const clock = deps.clock ?? systemClock
+    const log: Log & Partial<OwnLog> = deps.log ?? createLog(config.log)
     const { limits, listeners } = config
     this.#config = config
-    this.#log = log
-    this.#clock = clock
     this.#queueLimits = queueLimitsOf(limits)
     const live = { ...limits }
     const sync = deps.clockSync ?? clockSyncOf(config.store.trustClock, clock)
@@ -127,10 +135,7 @@ export class Gateway {
       run: async () => this.#doors.tellExpiry(),
       onSkipped: () => {},
     })
-    this.#bridges = new Roster<BridgeConfig, BridgePart>({
-      make: settings => this.#bridge(settings),
-      onFault: (bridge, error) => log.error({ bridge, reason: reasonOf(error) }, 'a bridge did not do as it should'),
-    })
+    this.#bridges = new Fleet({ gateway: config.name, broker: this.#local, clock, log, random: Math.random })
     const reads = new ReadGate()
     const ports = new PortClaims()
     this.#devices = new DeviceManager<DeviceConfig>({
@@ -178,8 +183,34 @@ export class Gateway {
           bridges: this.#bridges.parts,
           devices: this.#devices.states(),
           closed: this.#doors.closed(),
+          certificates: this.#doors.certificates(),
         }),
-      publish: (topic, payload) => this.hub.publish({ topic, payload, retain: true }),
+      doorkeeper: file => this.#doors.doorkeeper(file),
+      certificateFiles: () => bridgeCertificates(this.#config.bridges),
+      logTopics: log.topics,
+      publish: (topic, payload, retain = true) => this.hub.publish({ topic, payload, retain }),
+    })
+    this.#panel = new Panel({
+      settings: config.dashboard,
+      surroundings: deps.surroundings,
+      of: new GatewaySubject({
+        config: () => this.#config,
+        version: deps.version ?? 'embedded',
+        hub: this.hub,
+        storeState: () => this.#storage.state,
+        devices: this.#devices,
+        doors: this.#doors,
+        bridges: this.#bridges,
+        figures: () => this.#observatory.look(),
+        clock,
+        sync,
+        isFirstRun: deps.surroundings?.isBare === true,
+      }),
+      discover: () => discovered(this.#config.devices, deps.machine),
+      doorkeeper: file => this.#doors.doorkeeper(file),
+      tail: log.tail,
+      clock,
+      log,
     })
     this.#lifecycle = new Lifecycle({
       onStopFault: (part, error) => log.error({ part, reason: reasonOf(error) }, 'a part did not stop as it should'),
@@ -222,9 +253,39 @@ export class Gateway {
     return this.#devices.states()
   }
 
+  /** How each bridge is doing. */
+  bridgeStates(): NamedState[] {
+    return this.#bridges.states()
+  }
+
+  /** What the upstream of a bridge would not take, oldest first. Throws when there is no such bridge, as do those that follow. */
+  deadLetters(bridge: string): AsyncIterable<DeadLetter> {
+    return this.#bridges.deadLetters(bridge)
+  }
+
+  /** Puts the dead letters of a bridge behind what waits for it; resolves with how many there were. */
+  retryDeadLetters(bridge: string): Promise<number> {
+    return this.#bridges.retryDeadLetters(bridge)
+  }
+
+  /** Disconnects a bridge, until it is resumed or the gateway starts anew; its spool goes on collecting. */
+  pauseBridge(bridge: string): Promise<void> {
+    return this.#bridges.pause(bridge)
+  }
+
+  resumeBridge(bridge: string): Promise<void> {
+    return this.#bridges.resume(bridge)
+  }
+
   /** How the gateway is doing, as lines for a person or one line of JSON. Only while it runs. */
   status(form: 'text' | 'json' = 'text'): string[] {
     return this.#observatory.status(form)
+  }
+
+  /** The store, for whoever looks at it, copies or compacts it while the gateway runs; undefined when it is on Redis. */
+  storeTools(): StoreTools | undefined {
+    const { persistence } = this.#storage
+    return persistence instanceof LevelPersistence ? persistence.tools : undefined
   }
 
   /** Adds a device with a source of the caller's own; its readings go to `/Home/<room>/<name>` unless `topic` says otherwise. */
@@ -254,7 +315,7 @@ export class Gateway {
       part('connections', { stop: () => this.hub.shut() }),
       part('spools', { start: () => this.#local.discardSpoolsExcept(spoolsOf(bridges)) }),
       part('bridges', {
-        start: signal => this.#bridges.start(byName(bridges), signal),
+        start: signal => this.#bridges.start(bridges, signal),
         stop: () => this.#bridges.stop(),
       }),
       this.#devices,
@@ -271,6 +332,7 @@ export class Gateway {
         },
       }),
       this.#observatory,
+      this.#panel,
     ]
   }
 
@@ -280,13 +342,18 @@ export class Gateway {
    * count from the next start only.
    */
   async reload(config: Config, signal: AbortSignal = new AbortController().signal): Promise<string[]> {
+    await using metrics = await this.#observatory.prepare(config.metrics)
+    await using panel = await this.#panel.prepare(config.dashboard)
     const doors = await this.#doors.prepare(config.listeners)
+    // The last that can be refused: until here nothing has changed.
+    await doors.commit(signal)
     const before = this.#config
     this.#config = config
     Object.assign(this.hub.limits, config.limits)
     Object.assign(this.#queueLimits, queueLimitsOf(config.limits))
-    await doors.commit(signal)
-    await this.#bridges.apply(byName(config.bridges), signal)
+    await metrics.commit()
+    await panel.commit()
+    await this.#bridges.apply(config.bridges, signal)
     await this.#local.discardSpoolsExcept(spoolsOf(config.bridges))
     await this.#devices.apply(config.devices, config.schedules, signal)
     this.#homeAssistant.apply(config.homeAssistant)
@@ -300,22 +367,8 @@ export class Gateway {
       connected,
       waiting,
     }))
-    return { store, bridges }
+    return { store, troubles: this.#observatory.look().troubles, bridges }
   }
-
-  /** MQTT.js is large: it is loaded only when there is a bridge. */
-  async #bridge(settings: BridgeConfig): Promise<BridgePart> {
-    const { Bridge } = await import('./bridge/bridge.ts')
-    return new Bridge({ settings, broker: this.#local, clock: this.#clock, log: this.#log, random: Math.random })
-  }
-}
-
-function byName(bridges: readonly BridgeConfig[]): Map<string, BridgeConfig> {
-  return new Map(bridges.map(settings => [settings.name, settings]))
-}
-
-function spoolsOf(bridges: readonly BridgeConfig[]): Set<string> {
-  return new Set(bridges.map(({ name }) => SPOOL_CLIENT_PREFIX + name))
 }
 
 function clockSyncOf(trust: Config['store']['trustClock'], clock: Clock): ClockSync {

@@ -6,7 +6,16 @@ import type { BridgeEntry } from './bridges.ts'
 import { type PlacedDevice, placed } from './devices.ts'
 import type { ListenerEntry } from './listeners.ts'
 import type { Root } from './root.ts'
-import type { AccessConfig, BridgeConfig, Config, DeviceConfig, ListenerConfig, TlsConfig } from './schema.ts'
+import type {
+  AccessConfig,
+  BridgeConfig,
+  Config,
+  DashboardConfig,
+  DeviceConfig,
+  ListenerConfig,
+  MetricsConfig,
+  TlsConfig,
+} from './schema.ts'
 
 interface Folders {
   /** Relative paths of the file begin here. */
@@ -24,6 +33,26 @@ export function assemble(root: Root, { base, dataBase }: Folders): Config {
     listeners: root.listeners.map(entry => assembleListener(entry, root, base)),
     devices: root.devices.map(entry => assembleDevice(placed(entry, root.name), { base, dataDir })),
     bridges: root.bridges.map(entry => assembleBridge(entry, root.name, base)),
+    dashboard: assembleDashboard(root, base),
+    metrics: assembleMetrics(root.metrics, base),
+  }
+}
+
+function assembleMetrics(entry: MetricsConfig, base: string): MetricsConfig {
+  const { passwordFile } = entry
+  return passwordFile === undefined ? entry : { ...entry, passwordFile: resolve(base, passwordFile) }
+}
+
+/** Where nobody has named an address for it, the page gives way to whatever else is to be there. */
+function assembleDashboard({ dashboard, listeners, metrics }: Root, base: string): DashboardConfig {
+  const { listen, users, tls, ...rest } = dashboard
+  const others = [...listeners.map(({ address }) => address), metrics.listen]
+  const isTaken = rest.isDefault && others.some(other => other?.port === listen?.port)
+  return {
+    ...rest,
+    ...(listen === undefined || isTaken ? {} : { listen }),
+    ...(users === undefined ? {} : { users: resolve(base, users) }),
+    ...(tls === undefined ? {} : { tls: { cert: resolve(base, tls.cert), key: resolve(base, tls.key) } }),
   }
 }
 
@@ -61,7 +90,7 @@ function assembleBridge(entry: BridgeEntry, gateway: string, base: string): Brid
   const bridge = { clientId: `larder-${gateway}-${entry.name}`, ...entry }
   if (bridge.tls === undefined) return bridge
   const tls = { ...bridge.tls }
-  for (const file of ['ca', 'cert', 'key'] as const) {
+  for (const file of ['ca', 'caFolder', 'cert', 'key'] as const) {
     const path = tls[file]
     if (path !== undefined) tls[file] = resolve(base, path)
   }

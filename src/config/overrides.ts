@@ -11,6 +11,9 @@ const SCALARS: readonly (readonly [string, readonly string[]])[] = [
   ['LARDER_PASSWORD_FILE', ['access', 'password_file']],
   ['LARDER_ACL_FILE', ['access', 'acl_file']],
   ['LARDER_ALLOW_ANONYMOUS', ['access', 'allow_anonymous']],
+  ['LARDER_DASHBOARD_LISTEN', ['dashboard', 'listen']],
+  ['LARDER_DASHBOARD_USERS', ['dashboard', 'users']],
+  ['LARDER_METRICS_LISTEN', ['metrics', 'listen']],
   ['LARDER_LOG_LEVEL', ['log', 'level']],
   ['LARDER_LOG_FORMAT', ['log', 'format']],
 ]

@@ -2,12 +2,15 @@
 import * as v from 'valibot'
 import { type AccessEntry, access } from './access.ts'
 import { type BridgeEntry, bridgeList } from './bridges.ts'
+import { dashboard } from './dashboard.ts'
 import { type DeviceEntry, deviceList } from './devices.ts'
 import { homeAssistant } from './home-assistant.ts'
 import { LISTENER_EXAMPLE, type ListenerEntry, listenerList } from './listeners.ts'
+import { log } from './log.ts'
 import { metrics } from './metrics.ts'
 import { type Checks, scheduleList } from './schedules.ts'
 import type {
+  DashboardConfig,
   HomeAssistantConfig,
   LimitsConfig,
   LogConfig,
@@ -33,6 +36,7 @@ export interface Root {
   bridges: BridgeEntry[]
   homeAssistant: HomeAssistantConfig
   metrics: MetricsConfig
+  dashboard: DashboardConfig
   log: LogConfig
 }
 
@@ -60,6 +64,7 @@ export function rootSchema(checks: Checks): Schema<Root> {
       bridges: v.optional(bridgeList(), []),
       home_assistant: v.optional(homeAssistant(), { enabled: false }),
       metrics: v.optional(metrics(), {}),
+      dashboard: v.optional(dashboard(), {}),
       log: v.optional(log(), {}),
     },
     { example: 'name: Larder', present: ['home_assistant'] },
@@ -105,15 +110,5 @@ function orNone(given: Schema<number>): Schema<number> {
   return v.pipe(
     given,
     v.transform(limit => (limit === 0 ? Number.POSITIVE_INFINITY : limit)),
-  )
-}
-
-function log(): Schema<LogConfig> {
-  return map(
-    {
-      level: v.optional(choice(['debug', 'info', 'warn', 'error']), 'info'),
-      format: v.optional(choice(['auto', 'json', 'text']), 'auto'),
-    },
-    { example: 'level: info' },
   )
 }

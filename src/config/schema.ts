@@ -26,6 +26,7 @@ export interface Config {
   bridges: BridgeConfig[]
   homeAssistant: HomeAssistantConfig
   metrics: MetricsConfig
+  dashboard: DashboardConfig
   log: LogConfig
 }
 
@@ -190,11 +191,30 @@ export interface MetricsConfig {
   sysInterval: number
   /** Where /metrics and /healthz are answered; absent, nowhere. */
   listen?: { host: string; port: number }
+  /** Absolute; its users may read them. With neither this nor a token, everybody may. */
+  passwordFile?: string
+  bearerToken?: string
+}
+
+/** The web page. */
+export interface DashboardConfig {
+  /** Absent, there is none. */
+  listen?: { host: string; port: number }
+  /** Nobody has named the address: if another program has it, the gateway goes without. */
+  isDefault: boolean
+  /** Absolute; a password file. Absent: nobody logs in, and only this machine reaches it. */
+  users?: string
+  /** PEM; absolute. */
+  tls?: { cert: string; key: string }
+  /** Names that it is called by, besides those of this machine. */
+  names: string[]
 }
 
 export interface LogConfig {
   level: LogLevel
   format: LogFormat
+  /** Lines of this level and above are published below `$SYS/broker/log/`; absent, none. */
+  topics?: 'info' | 'warn' | 'error'
 }
 
 export type ValueConfig = number | string | boolean
@@ -315,6 +335,10 @@ export interface BridgeConfig extends ConnectionConfig {
   in?: BridgeRule[]
   both?: BridgeRule[]
   notifyUpstream?: boolean
+  /** Percent. */
+  drainShare?: number
+  /** Messages a second. */
+  maxRate?: number
 }
 
 /** The way to a bridge's upstream. */
@@ -330,17 +354,40 @@ export interface ConnectionConfig {
   proxy?: string
   /** ms */
   connectTimeout?: number
+  startType?: 'automatic' | 'lazy' | 'once'
+  /** Of `lazy`: messages, ms, ms. */
+  threshold?: number
+  idleTimeout?: number
+  maxWait?: number
+  bindAddress?: string
+  /** ms; whole seconds. */
+  tcpKeepalive?: number
+  tryPrivate?: boolean
+  cleanSession?: boolean
+  /** ms; whole seconds. */
+  sessionExpiry?: number
+  receiveMaximum?: number
+  maxTopicAlias?: number
+  /** Bytes. */
+  maxPacketSize?: number
+  maxQos?: 0 | 1 | 2
+  outgoingRetain?: boolean
+  unsubscribe?: boolean
+  notificationTopic?: string
 }
 
 /** Of a bridge; files are PEM, paths absolute. */
 export interface UpstreamTlsConfig {
   ca?: string
+  caFolder?: string
+  systemAuthorities?: boolean
   cert?: string
   key?: string
   alpn?: string[]
   serverName?: string
   checkName?: boolean
   minVersion?: 'TLSv1.2' | 'TLSv1.3'
+  ciphers?: string
   pskIdentity?: string
   /** Hexadecimal. */
   pskKey?: string
@@ -355,4 +402,11 @@ export interface BridgeRule {
   retain?: 'keep' | 'clear'
   localPrefix?: string
   remotePrefix?: string
+  /** ms of which an outage leaves the newest message of a topic: 0 for all, Infinity for the newest alone. */
+  onBacklog?: number
+  priority?: 'high' | 'normal' | 'low'
+  wrap?: 'json'
+  /** ms, bytes, and a topic of the upstream. */
+  batch?: { every: number; maxBytes: number; topic: string }
+  compress?: 'gzip'
 }

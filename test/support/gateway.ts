@@ -13,7 +13,7 @@ import { type Exit, Process, type ProcessOptions, run } from './process.ts'
 export const ROOT = resolve(import.meta.dirname, '../..')
 const BUNDLE = join(ROOT, 'dist/larder.js')
 /** What a bundle is made of; anything newer than it calls for a build. */
-const SOURCES = ['src', 'device', 'scripts/build.mjs', 'package.json']
+const SOURCES = ['src', 'device', 'scripts/build.mjs', 'scripts/build-page.mjs', 'package.json']
 /** Deadline in ms for a build on a loaded machine. */
 const BUILD_TIMEOUT = 60_000
 
@@ -83,6 +83,8 @@ export class Gateway {
         ...(config === undefined
           ? { LARDER_LISTENERS: this.listeners.join(','), LARDER_DATA_DIR: this.dataDir }
           : { LARDER_LISTENERS: undefined, LARDER_DATA_DIR: undefined }),
+        // Many gateways start at once: where a test is not about the page, there is none.
+        LARDER_DASHBOARD_LISTEN: config !== undefined && /^dashboard:/m.test(config) ? undefined : 'off',
         ...env,
       },
     }

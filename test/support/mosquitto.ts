@@ -30,6 +30,8 @@ export interface MosquittoOptions {
   port?: number
   /** User names and passwords. Given, anonymous clients are refused. */
   users?: Readonly<Record<string, string>>
+  /** In another network namespace: the command that starts it there, and where it is found from here. */
+  elsewhere?: { readonly host: string; readonly through: readonly [string, ...string[]] }
 }
 
 export interface Mosquitto {
@@ -65,6 +67,7 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
 class Broker implements Mosquitto {
   readonly port: number
   readonly dir: string
+  readonly #elsewhere: MosquittoOptions['elsewhere']
   #child: ChildProcess | undefined
   #logs = ''
   readonly #onExit = () => {
@@ -74,11 +77,12 @@ class Broker implements Mosquitto {
 
   constructor(port: number, options: MosquittoOptions) {
     this.port = port
+    this.#elsewhere = options.elsewhere
     this.dir = mkdtempSync(join(tmpdir(), 'larder-mosquitto-'))
     process.once('exit', this.#onExit)
     const access = options.users === undefined ? ['allow_anonymous true'] : this.#writeUsers(options.users)
     const lines = [
-      `listener ${port} 127.0.0.1`,
+      options.elsewhere === undefined ? `listener ${port} 127.0.0.1` : `listener ${port}`,
       'log_dest stderr',
       'log_type all',
       // As root it would become the user `mosquitto`, who may not write in our folder.
@@ -99,7 +103,9 @@ class Broker implements Mosquitto {
 
   async restart(): Promise<void> {
     await this.stop()
-    const child = spawn(findBinary('mosquitto') ?? 'mosquitto', ['-c', this.#path('mosquitto.conf')], {
+    const mosquitto = findBinary('mosquitto') ?? 'mosquitto'
+    const [command, ...before] = [...(this.#elsewhere?.through ?? []), mosquitto] as [string, ...string[]]
+    const child = spawn(command, [...before, '-c', this.#path('mosquitto.conf')], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     let failure: Error | undefined
@@ -111,7 +117,7 @@ class Broker implements Mosquitto {
     })
     this.#child = child
     const deadline = performance.now() + START_DEADLINE
-    while (!(await accepts(this.port))) {
+    while (!(await accepts(this.port, this.#elsewhere?.host))) {
       if (failure !== undefined || hasEnded(child) || performance.now() > deadline) {
         if (!hasEnded(child) && failure === undefined) await this.kill()
         throw new Error(`mosquitto did not start on port ${this.port}: ${failure?.message ?? this.#logs}`)
@@ -163,9 +169,9 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
 }
 
-/** Whether something accepts TCP connections on 127.0.0.1:`port`. */
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
+/** Whether something accepts TCP connections there. */
+async function accepts(port: number, host = '127.0.0.1'): Promise<boolean> {
+  const socket = connect(port, host)
   try {
     await once(socket, 'connect')
     return true

@@ -12,7 +12,11 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'pebble-challtestsrv': 'pebble',
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
+  mosquitto_rr: 'mosquitto-clients',
   mosquitto_passwd: 'mosquitto',
+  ip: 'iproute2',
+  ss: 'iproute2',
+  promtool: 'prometheus',
 }
 
 /** Where Debian puts servers; not on the PATH of an ordinary user. */

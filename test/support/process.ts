@@ -19,6 +19,8 @@ export interface ProcessOptions {
   uid?: number
   /** Written to standard input, which is then closed. Without it standard input is empty. */
   input?: string
+  /** Standard input stays open, for `write`. */
+  keepsInput?: boolean
   /** Leads its own process group, which `Process.kill` reaches as a whole. */
   group?: boolean
 }
@@ -49,7 +51,7 @@ export class Process {
     })
     this.#child = child
     child.stdin.on('error', () => {}) // it may end before it has read all of its input
-    child.stdin.end(options.input ?? '')
+    if (options.keepsInput !== true) child.stdin.end(options.input ?? '')
     const outDone = this.#read(child.stdout, line => this.lines.push(line))
     const errDone = this.#read(child.stderr, line => {
       this.errors.push(line)
@@ -64,6 +66,11 @@ export class Process {
       })
     })
     this.exit.catch(() => {}) // whoever waits for it sees it; nobody has to
+  }
+
+  /** To its standard input, with `keepsInput`. */
+  write(text: string): void {
+    this.#child.stdin?.write(text)
   }
 
   get pid(): number {

@@ -21,6 +21,8 @@ export interface SubOptions {
   persistent?: boolean
   /** More arguments, as `-V mqttv31`. */
   args?: readonly string[]
+  /** A command that starts it. */
+  through?: readonly string[]
 }
 
 export class Sub {
@@ -30,7 +32,9 @@ export class Sub {
 
   constructor(options: SubOptions) {
     // Its chatter would stay in its buffer until the first message: stdbuf sends it line by line.
-    this.process = new Process('stdbuf', [
+    const [command = 'stdbuf', ...before] = [...(options.through ?? []), 'stdbuf']
+    this.process = new Process(command, [
+      ...before,
       ...['-oL', 'mosquitto_sub'],
       ...['-h', '127.0.0.1', '-p', String(options.port), '-d', '-F', '\\t%q\\t%r\\t%t\\t%p'],
       ...['-q', String(options.qos ?? 0)],
