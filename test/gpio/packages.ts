@@ -13,7 +13,7 @@ const FETCH_TIMEOUT = 300_000
 
 export interface Suite {
   readonly name: 'bookworm' | 'trixie'
-  readonly arch: 'amd64' | 'arm64'
+  readonly arch: 'amd64' | 'arm64' | 'armhf'
 }
 
 /** One suite for one processor. Everything it fetches lies in `folder`, which the caller takes away. */
@@ -57,6 +57,15 @@ export class Packages {
     return found
   }
 
+  /** `names` with everything that they depend on. */
+  async withDependencies(names: readonly string[]): Promise<string[]> {
+    await this.#update()
+    const command = [...this.#options, '--simulate', '--no-install-recommends', 'install', ...names]
+    // `-qq` is silent of what is only simulated.
+    const planned = await succeed('apt-get', command.slice(1), this.#folder)
+    return planned.flatMap(line => /^Inst (\S+)/.exec(line)?.[1] ?? [])
+  }
+
   /** Unpacks packages into `to`. */
   async unpack(names: readonly string[], to: string): Promise<void> {
     await this.#update()
@@ -78,10 +87,14 @@ export class Packages {
     const signed = `deb [signed-by=${KEYRING}]`
     const { name } = this.#suite
     const [main, security] = await Promise.all([site('Debian'), site('Debian-Security').catch(() => undefined)])
-    const lines = [`${signed} ${main} ${name} main`]
-    if (security !== undefined) lines.push(`${signed} ${security} ${name}-security main`)
-    await writeFile(join(this.#folder, 'sources.list'), `${lines.join('\n')}\n`)
-    await succeed('apt-get', [...this.#options, 'update'], this.#folder, FETCH_TIMEOUT)
+    const update = async (lines: readonly string[]) => {
+      await writeFile(join(this.#folder, 'sources.list'), `${lines.join('\n')}\n`)
+      await succeed('apt-get', [...this.#options, 'update'], this.#folder, FETCH_TIMEOUT)
+    }
+    const release = `${signed} ${main} ${name} main`
+    if (security === undefined) return update([release])
+    // A mirror in the middle of its work may lack the updates of one processor.
+    await update([release, `${signed} ${security} ${name}-security main`]).catch(() => update([release]))
   }
 }
 

@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,7 +24,9 @@ import { needs } from '../support/needs.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const ROOTFS = 'device/rootfs'
-const UNIT = '/etc/systemd/system/larder.service'
+const UNIT = '/usr/lib/systemd/system/larder.service'
+/** What systemd-analyze may give the service, of 10. */
+const MAX_EXPOSURE = 2.5
 const SAMPLE = '/etc/larder/larder.yaml'
 
 const text = (path: string) => readFileSync(join(ROOT, path), 'utf8')
@@ -142,20 +145,20 @@ describe('the container’s environment', () => {
 
 describe('Dockerfile', () => {
   const dockerfile = text('Dockerfile')
-  const last = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '))
 
   test('is Debian, for the binaries that are built for glibc', () => {
-    expect(dockerfile.match(/^FROM (?!base\b)\S+/gm)).toEqual(['FROM node:20-bookworm-slim'])
+    expect(dockerfile.match(/^FROM (?!base\b)\S+/gm)).toEqual([
+      expect.stringMatching(/^FROM node:\$\{NODE\}-trixie-slim$/),
+    ])
   })
 
-  test('runs as a user of its own', () => {
-    expect(last).toMatch(/^USER larder$/m)
-  })
-
-  test('its last stage has what runs, and no sources or tools', () => {
-    expect(last.match(/^COPY .*$/gm)).toEqual(['COPY --from=build /program ./'])
-    expect(dockerfile).toContain('packages=$(node scripts/build.mjs --packages)')
-    expect(dockerfile).toContain('cp -a --parents bin dist package.json LICENSE $packages /program')
+  test('starts the gateway as nobody in particular', () => {
+    const start = text('device/container/larder-start')
+    expect(dockerfile).toMatch(/^ENTRYPOINT \["larder-start"\]$/m)
+    expect(start).toMatch(/exec setpriv --reuid=larder .*--no-new-privs .*--bounding-set=-all/)
+    for (const name of ['larder-start', 'larder-healthy']) {
+      expect(statSync(join(ROOT, 'device/container', name)).mode & 0o111).toBe(0o111)
+    }
   })
 
   test('everything it copies is let through by .dockerignore', () => {
@@ -171,17 +174,14 @@ describe('Dockerfile', () => {
 
 describe('the service', () => {
   const [program, ...args] = unit('ExecStart')[0]!.split(' ')
-  const plan = execFileSync('bash', ['scripts/install-on-pi', '--dry-run'], { cwd: ROOT, encoding: 'utf8' })
 
-  test('starts the program where install-on-pi puts it', () => {
-    expect(plan).toMatch(/^cp -a bin dist .* \/opt\/larder\.new\/$/m)
-    expect(plan).toMatch(/^mv \/opt\/larder\.new \/opt\/larder$/m)
-    expect(program).toBe('/opt/larder/bin/larder')
+  test('starts the program where the package puts it', () => {
+    expect(program).toBe('/usr/bin/larder')
     expect(existsSync(join(ROOT, 'bin/larder'))).toBe(true)
   })
 
   test('reads the configuration that the rootfs brings', () => {
-    expect(args).toEqual(['start', '-c', SAMPLE])
+    expect(args).toEqual(['start', '-c', SAMPLE, '--explain'])
     expect(rootfsFiles()).toContain(SAMPLE)
   })
 
@@ -229,27 +229,50 @@ describe('the service', () => {
     expect(complaints).toEqual([])
   })
 
-  test('install-on-pi lays down every file of the rootfs at its own path', () => {
-    for (const path of rootfsFiles()) {
-      expect(plan).toMatch(new RegExp(`^(install -D -m 0644 device/rootfs${path} ${path}|${path} is there.*)$`, 'm'))
-    }
+  test.skipIf(!needs('systemd-analyze'))('is exposed less than most: systemd-analyze security', () => {
+    const path = join(ROOT, ROOTFS + UNIT)
+    const args = ['security', '--offline=true', '--no-pager', path]
+    const { stdout } = spawnSync('systemd-analyze', args, { encoding: 'utf8' })
+    const [, exposure] = /Overall exposure level for larder\.service: ([\d.]+)/.exec(stdout) ?? []
+    process.stderr.write(`systemd-analyze security: ${exposure}\n`)
+    // Of 10; what is left is the network, the devices, and that systemd-notify may speak for it.
+    expect(Number(exposure)).toBeLessThanOrEqual(MAX_EXPOSURE)
+  })
+})
+
+describe('scripts/install-on-pi', () => {
+  test('makes the package for the machine, and gives it to apt', () => {
+    const env = { ...process.env, PATH: `${standIns({ apt: '20.20.2' })}:${process.env.PATH}` }
+    const plan = execFileSync('bash', ['scripts/install-on-pi', '--dry-run'], { cwd: ROOT, encoding: 'utf8', env })
+    expect(plan.split('\n')).toEqual([
+      'scripts/package arm64',
+      expect.stringMatching(/apt-get install .*--force-confold \.\/dist\/packages\/larder_[\d.]+_arm64\.deb$/),
+      '',
+    ])
   })
 
-  test('install-on-pi brings the packages that are not in the bundle, and no tools', () => {
-    const packages = /^cp -a --parents (.*) \/opt\/larder\.new\/$/m.exec(plan)![1]!.split(' ')
-    for (const name of [
-      'level',
-      'classic-level',
-      'abstract-level',
-      'serialport',
-      '@serialport/bindings-cpp',
-      'node-gyp-build',
-    ]) {
-      expect(packages).toContain(`node_modules/${name}`)
-    }
-    for (const name of ['aedes', 'typescript', 'vitest', 'esbuild'])
-      expect(packages).not.toContain(`node_modules/${name}`)
+  test('brings Node.js along where there is only an older one', () => {
+    const env = { ...process.env, PATH: `${standIns({ apt: '18.19.0+dfsg-6~deb12u2' })}:${process.env.PATH}` }
+    const args = ['scripts/install-on-pi', '--dry-run', 'pi@larder.local']
+    const plan = execFileSync('bash', args, { cwd: ROOT, encoding: 'utf8', env })
+    expect(plan).toContain('scripts/package --with-node arm64')
+    expect(plan).toMatch(/^ssh pi@larder\.local .*\/larder_\S+_arm64\.deb \S+\/larder-node_\S+_arm64\.deb$/m)
   })
+
+  /** A folder with programs that answer as a Pi's would. */
+  function standIns({ apt }: { apt: string }): string {
+    const folder = mkdtempSync(join(tmpdir(), 'larder-pi-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const programs = {
+      ssh: 'shift; exec sh -c "$1"',
+      'apt-cache': `echo "  Candidate: ${apt}"`,
+      dpkg: '[ "$1" = --print-architecture ] && echo arm64 || exec /usr/bin/dpkg "$@"',
+    }
+    for (const [name, lines] of Object.entries(programs)) {
+      writeFileSync(join(folder, name), `#!/bin/sh\n${lines}\n`, { mode: 0o755 })
+    }
+    return folder
+  }
 })
 
 describe('bin/larder', () => {
@@ -276,4 +299,46 @@ test('the license is the one in package.json', () => {
   expect(text('LICENSE')).toMatch(
     new RegExp(`^${pkg.license} License\n\nCopyright \\(c\\) \\d{4} The Larder authors$`, 'm'),
   )
+})
+
+describe('docs/install.md', () => {
+  const rows = [...text('docs/install.md').matchAll(/^\| `(LARDER_[A-Z_]+)` \| `([a-z_.]+)` \|(.*)\|(.*)\|$/gm)]
+  const image = [...text('Dockerfile').matchAll(/^(?:ENV)? .*?\b(LARDER_[A-Z_]+)=(\S+)/gm)].map(([, name, value]) => [
+    name,
+    value,
+  ])
+
+  test('names every variable that takes the place of a key, and no other', () => {
+    const known = [...text('src/config/overrides.ts').matchAll(/'(LARDER_[A-Z_]+)'/g)].map(([, name]) => name)
+    expect(known.length).toBeGreaterThan(8)
+    expect(rows.map(([, name]) => name).sort()).toEqual(known.sort())
+  })
+
+  test('says what the image sets', () => {
+    const said = rows.flatMap(([, name, , value]) => (/^ `[^`]+` $/.test(value!) ? [[name, value!.slice(2, -2)]] : []))
+    expect(said.sort()).toEqual(image.sort())
+  })
+
+  test('each variable counts, with the value that is shown for it', () => {
+    const values = Object.fromEntries(
+      rows.flatMap(([, name, , set, shown]) => {
+        const [, value] = /`([^`]+)`/.exec(shown!) ?? /`([^`]+)`/.exec(set!) ?? []
+        return value === undefined ? [] : [[name, value]]
+      }),
+    )
+    expect(Object.keys(values)).toHaveLength(rows.length)
+    const loaded = loadConfig({ env: values, cwd: '/data', checks: { cron: () => undefined } })
+    expect(loaded).toMatchObject({
+      config: {
+        name: 'Pantry',
+        dataDir: '/data',
+        listeners: [
+          { port: 1883, access: { allowAnonymous: true, passwordFile: '/data/passwords', aclFile: '/data/acl' } },
+        ],
+        dashboard: { listen: { host: '0.0.0.0', port: 8080 }, users: '/data/passwords' },
+        metrics: { listen: { host: '127.0.0.1', port: 9883 } },
+        log: { level: 'debug', format: 'json' },
+      },
+    })
+  })
 })
