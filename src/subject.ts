@@ -23,6 +23,8 @@ import { LevelPersistence } from './store/persistence.ts'
 
 /** Subscriptions that are told of one client. */
 const MAX_SUBSCRIPTIONS = 100
+/** Characters of a filter and of a user name that are told: they may have 65,535, which no page wants each second. */
+const MAX_SHOWN = 200
 /** Sessions without a connection whose subscriptions and time of leaving are remembered here; the oldest go first. */
 const MAX_AWAY = 1_000
 
@@ -240,7 +242,7 @@ export class GatewaySubject implements Subject {
       id,
       connected: true,
       since: this.#connectedAt.get(session),
-      user,
+      user: user && shortened(user),
       address: details.remoteAddress,
       listener: details.listener,
       version: version ?? undefined,
@@ -303,7 +305,11 @@ function retained({ topic, payload, qos }: TopicMessage): TopicMessage {
 }
 
 function shownSubscriptions(subscriptions: readonly Subscription[]): { filter: string; qos: 0 | 1 | 2 }[] {
-  return subscriptions.slice(0, MAX_SUBSCRIPTIONS).map(({ topic, qos }) => ({ filter: topic, qos }))
+  return subscriptions.slice(0, MAX_SUBSCRIPTIONS).map(({ topic, qos }) => ({ filter: shortened(topic), qos }))
+}
+
+function shortened(text: string): string {
+  return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN - 1)}…`
 }
 
 function drainOf({ done, of, endsAt }: DrainState): NonNullable<BridgeView['drain']> {

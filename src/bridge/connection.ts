@@ -81,6 +81,10 @@ export interface LinkMemory {
   isPlain?: boolean
   /** Index of the address that the last connection had. */
   address?: number
+  /** The session that the upstream keeps has our subscriptions: it has answered all of them since the start. */
+  isSubscribed?: boolean
+  /** What the upstream has retained when that was so is still to be fetched. */
+  owesRetained?: boolean
 }
 
 export interface UpstreamAddress {

@@ -31,6 +31,7 @@ export class DeadLetters {
   #queue!: SessionQueue
   /** One at a time, in the order in which they were refused. */
   #last: Promise<void> = Promise.resolve()
+  #retrying: Promise<number> | undefined
 
   constructor(deps: { broker: BridgeBroker; spool: string; log: Log }) {
     this.#broker = deps.broker
@@ -60,10 +61,22 @@ export class DeadLetters {
     }
   }
 
-  /** Puts each at the end of the spool that `spoolOf` names for its topic, and returns how many there were. */
-  async retry(spoolOf: (topic: string) => SessionQueue): Promise<number> {
+  /**
+   * Puts each at the end of the spool that `spoolOf` names for its topic, and returns how many there were. What is set
+   * aside meanwhile, perhaps the same again, stays. Who asks while it is under way is told the same.
+   */
+  retry(spoolOf: (topic: string) => SessionQueue): Promise<number> {
+    this.#retrying ??= this.#retry(spoolOf).finally(() => {
+      this.#retrying = undefined
+    })
+    return this.#retrying
+  }
+
+  async #retry(spoolOf: (topic: string) => SessionQueue): Promise<number> {
+    const all = this.#queue.count
     let count = 0
     for await (const delivery of this.#queue.all()) {
+      if (count === all) break
       const { topic, payload } = delivery.message
       const { properties, isRetained } = marksOf(propertiesOf(delivery.message))
       await this.#append(spoolOf(topic), { topic, payload }, properties, isRetained ? [[RETAINED, '1']] : [])

@@ -24,7 +24,7 @@ import type { Suspicion } from './suspicion.ts'
 import type { Upstream } from './upstream.ts'
 import { type Origin, wrapped } from './wrapping.ts'
 
-/** Milliseconds without any acknowledgement, although all is sent, before the connection is given up: enough for the largest packet at 20 kB/s. */
+/** Milliseconds without any acknowledgement, or with the same message as the oldest, although all is sent, before the connection is given up: enough for the largest packet at 20 kB/s. */
 const ACK_TIMEOUT = 120_000
 /** Milliseconds between two looks at that. */
 const ACK_CHECK_INTERVAL = 10_000
@@ -78,6 +78,8 @@ export class Drain {
   #rateTimer: Timer | undefined
   /** Monotonic time since which an acknowledgement has been due. */
   #ackDueSince = 0
+  /** What was in flight for longest at the last look, and the monotonic time at which it first was. */
+  #oldest: { readonly taken: Taken | undefined; readonly since: number } = { taken: undefined, since: 0 }
 
   constructor(deps: DrainDependencies) {
     this.#deps = deps
@@ -299,11 +301,16 @@ export class Drain {
     spool.remove(delivery)
   }
 
-  /** An upstream that answers pings but does not acknowledge would hold the bridge up for ever. */
+  /** An upstream that answers pings but does not acknowledge, or not this one, would hold it up for ever. */
   #checkAcks(): void {
     const upstream = this.#upstream
-    if (upstream === undefined || this.outgoing.size === 0 || upstream.unsent > 0) return
-    if (this.#deps.clock.monotonic() - this.#ackDueSince < ACK_TIMEOUT) return
-    upstream.cut(new Error(`${upstream.place} has not acknowledged anything for ${ACK_TIMEOUT / 1000} s`))
+    const now = this.#deps.clock.monotonic()
+    const { oldest } = this.outgoing
+    if (oldest !== this.#oldest.taken) this.#oldest = { taken: oldest, since: now }
+    if (upstream === undefined || oldest === undefined || upstream.unsent > 0) return
+    const isSilent = now - this.#ackDueSince >= ACK_TIMEOUT
+    if (!isSilent && now - this.#oldest.since < ACK_TIMEOUT) return
+    const what = isSilent ? 'anything' : 'a message'
+    upstream.cut(new Error(`${upstream.place} has not acknowledged ${what} for ${ACK_TIMEOUT / 1000} s`))
   }
 }

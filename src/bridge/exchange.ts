@@ -16,6 +16,8 @@ import { Upstream } from './upstream.ts'
 
 /** Milliseconds between two looks whether what waited at the beginning has arrived. */
 const NEWS_CHECK_INTERVAL = 1_000
+/** Milliseconds for the upstream to answer our subscriptions: nothing goes before. */
+const SUBACK_TIMEOUT = 120_000
 
 export interface ExchangeDependencies extends Omit<DrainDependencies, 'maxInflight' | 'counts' | 'onSession' | 'end'> {
   readonly settings: BridgeSettings & ConnectionSettings
@@ -39,6 +41,7 @@ export class Exchange {
   readonly #incoming: Incoming
   #proofTimer: Timer | undefined
   #newsTimer: Timer | undefined
+  #subackTimer: Timer | undefined
   #isOver = false
 
   /** Begins to connect. */
@@ -97,7 +100,12 @@ export class Exchange {
         this.#incoming.fetchRetained()
       })
     }
+    this.#subackTimer = clock.after(SUBACK_TIMEOUT, () => {
+      this.isOurEnd = true
+      this.upstream.cut(new Error(`${this.upstream.place} has not answered SUBSCRIBE for ${SUBACK_TIMEOUT / 1000} s`))
+    })
     this.#incoming.open(client, limits, { isNew, hasNews }, () => {
+      this.#subackTimer?.cancel()
       if (this.#isOver) return
       if (suspicion.isOn) this.#proofTimer = clock.after(PROOF_TIME, () => this.#empty())
       else this.#empty()
@@ -116,6 +124,7 @@ export class Exchange {
     this.#incoming.close()
     this.#proofTimer?.cancel()
     this.#newsTimer?.cancel()
+    this.#subackTimer?.cancel()
     this.#deps.books.progress.end()
   }
 

@@ -14,6 +14,7 @@ import type { Log } from '../kernel/log.ts'
 import { ACK_LENGTH, writeAck } from '../mqtt/acks.ts'
 import { PacketType } from '../mqtt/packets.ts'
 import { ReceivedAliases } from './aliases.ts'
+import type { LinkMemory } from './connection.ts'
 import type { Echoes } from './echoes.ts'
 import type { UpstreamLimits } from './limits.ts'
 import { BRIDGE_PROPERTY, type BridgeBroker, type BridgeRule } from './ports.ts'
@@ -22,6 +23,8 @@ import { propertiesOf } from './wire-properties.ts'
 
 /** QoS > 0 that the upstream may have under way to us (MQTT 5): a round trip of 100 ms then still carries 2,000 a second. */
 const RECEIVE_MAXIMUM = 200
+/** Bytes of the largest packet that MQTT knows. */
+const MAX_PACKET = 268_435_460
 /** Seconds that an upstream is asked to keep our session: for ever [MQTT-3.1.2-23]. */
 const SESSION_EXPIRY = 0xffff_ffff
 /** Topic filters of one SUBSCRIBE: what the strictest of clouds takes. */
@@ -51,11 +54,10 @@ export class Incoming {
   readonly #owed = new Deque<Owed>()
   readonly #aliases = new ReceivedAliases()
   readonly #leftOver: readonly string[]
+  readonly #memory: LinkMemory
   #client: MqttClient | undefined
   /** Topics of which a retained message has come since we subscribed: the first may be an old one. */
   #replayed: Set<string> | undefined
-  /** What the upstream has retained is still to be fetched. */
-  #isLater = false
 
   constructor(deps: {
     /** The bridge's session here. */
@@ -67,6 +69,8 @@ export class Incoming {
     counts: IncomingCounts
     /** Topic filters that the upstream may still hold from rules of before; it is asked to drop them. */
     leftOver: readonly string[]
+    /** Outlives this connection. */
+    memory: LinkMemory
     /** Ends the connection: what was not acknowledged comes again on the next. */
     cut: (error: Error) => void
   }) {
@@ -77,6 +81,7 @@ export class Incoming {
     this.#log = deps.log
     this.#counts = deps.counts
     this.#leftOver = deps.leftOver
+    this.#memory = deps.memory
     this.#cut = deps.cut
   }
 
@@ -84,7 +89,9 @@ export class Incoming {
   options(keepsSession: boolean): Partial<IClientOptions> {
     // By this another gateway knows what comes here twice.
     const saysBridge = { userProperties: { [BRIDGE_PROPERTY]: '1' } }
-    if (!keepsSession) return { properties: saysBridge }
+    // MQTT.js holds whatever comes whole in memory: what is too large is better not sent at all [MQTT-3.1.2-24].
+    const always = { ...saysBridge, maximumPacketSize: Math.min(this.#broker.maxPacketSize, MAX_PACKET) }
+    if (!keepsSession) return { properties: always }
     const store: Store = {
       put: (_packet, done) => {
         done()
@@ -102,7 +109,7 @@ export class Incoming {
       },
       close: done => done(),
     }
-    const properties = { ...saysBridge, receiveMaximum: RECEIVE_MAXIMUM, sessionExpiryInterval: SESSION_EXPIRY }
+    const properties = { ...always, receiveMaximum: RECEIVE_MAXIMUM, sessionExpiryInterval: SESSION_EXPIRY }
     return { clean: false, incomingStore: store, properties }
   }
 
@@ -130,30 +137,42 @@ export class Incoming {
       done()
       return
     }
-    if (!sessionPresent) this.#forgetAll()
-    if (sessionPresent && !isNew) {
+    const memory = this.#memory
+    if (!sessionPresent) {
+      this.#forgetAll()
+      memory.isSubscribed = false
+      memory.owesRetained = version === 5 && hasNews
+    }
+    // A connection may have ended before the upstream had our SUBSCRIBE, or before it had sent what it has retained.
+    if (sessionPresent && memory.isSubscribed === true) {
+      if (!hasNews) this.fetchRetained()
       done()
       return
     }
-    this.#isLater = version === 5 && !sessionPresent && hasNews
     // Retained messages come with a subscription that is new, not with each connection.
-    const rh = this.#isLater ? RetainHandling.NEVER : RetainHandling.IF_NEW
+    const rh = memory.owesRetained === true ? RetainHandling.NEVER : RetainHandling.IF_NEW
     const filters = [...upstreamFilters(this.#rules)].map(([filter, qos]): [string, object] => {
       return [filter, version === 5 ? { qos, nl: true, rap: true, rh } : { qos }]
     })
     this.#replayed = new Set()
-    this.#subscribe(client, filters, done)
+    this.#subscribe(client, filters, () => {
+      memory.isSubscribed = true
+      if (!hasNews) this.fetchRetained()
+      done()
+    })
   }
 
   /** What waited here is there: what the upstream has retained may come now, if it was put off. */
   fetchRetained(): void {
-    if (!this.#isLater || this.#client === undefined) return
-    this.#isLater = false
+    if (this.#memory.owesRetained !== true || this.#client === undefined) return
+    this.#replayed ??= new Set()
     const rh = RetainHandling.ALWAYS
     const filters = [...upstreamFilters(this.#rules)].map(([filter, qos]): [string, object] => {
       return [filter, { qos, nl: true, rap: true, rh }]
     })
-    this.#subscribe(this.#client, filters, () => {})
+    this.#subscribe(this.#client, filters, () => {
+      this.#memory.owesRetained = false
+    })
   }
 
   #subscribe(client: MqttClient, filters: [string, object][], done: () => void): void {
@@ -163,9 +182,12 @@ export class Incoming {
       const refused = some.map(([filter]) => filter).filter((_filter, at) => (granted[at] ?? 0) >= FAILURE)
       // What it does let us do goes on.
       if (refused.length > 0) this.#log.warn({ filters: refused }, 'the upstream does not let this bridge subscribe')
-      else if (error) this.#cut(error)
-      if (others.length > 0 && !client.disconnecting && client.connected) this.#subscribe(client, others, done)
-      else done()
+      else if (error) {
+        this.#cut(error)
+        return
+      }
+      if (others.length === 0) done()
+      else if (!client.disconnecting && client.connected) this.#subscribe(client, others, done)
     })
   }
 

@@ -19,6 +19,8 @@ export interface BridgeBroker {
   openSpools(requests: readonly SpoolRequest[], way?: SpoolWay): Promise<SessionQueue[]>
   /** Ends a spool, with what waits in it. */
   discardSpool(clientId: string): Promise<void>
+  /** Bytes of the largest packet that is taken from an upstream. */
+  readonly maxPacketSize: number
   /** ms, in the time in which messages come and expire. It is no date. */
   now(): number
   /** ms that the oldest message of these spools has waited, as of some ten seconds ago; undefined where that is not known. */

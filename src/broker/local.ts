@@ -112,6 +112,10 @@ export class LocalAccess implements DeviceBroker, BridgeBroker {
     await this.#hub.persistence.queues.discard(clientId)
   }
 
+  get maxPacketSize(): number {
+    return this.#hub.limits.maxPacketSize
+  }
+
   now(): number {
     return this.#hub.persistence.time.now()
   }

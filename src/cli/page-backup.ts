@@ -47,13 +47,17 @@ export class PageBackups {
     replace: boolean
   }) => Promise<{ readonly kept: string | undefined }>
   readonly #say: (line: string) => void
+  readonly #dataDirOf: (text: string) => string | undefined
   readonly #file: string | undefined
   readonly #config: Config
   readonly #upload: string
   #isReceiving = false
   #received: { readonly head: Head | undefined; readonly start: number } | undefined
 
-  /** `file` is the absolute path of the configuration; undefined when there is none. `say` is told what is done. */
+  /**
+   * `file` is the absolute path of the configuration; undefined when there is none. `dataDirOf` is where a gateway with
+   * this text in it has its data; undefined when it has faults. `say` is told what is done.
+   */
   constructor(deps: {
     importStore: (options: {
       dataDir: string
@@ -61,11 +65,13 @@ export class PageBackups {
       replace: boolean
     }) => Promise<{ readonly kept: string | undefined }>
     say: (line: string) => void
+    dataDirOf: (text: string) => string | undefined
     file: string | undefined
     config: Config
   }) {
     this.#import = deps.importStore
     this.#say = deps.say
+    this.#dataDirOf = deps.dataDirOf
     this.#file = deps.file
     this.#config = deps.config
     this.#upload = join(deps.config.dataDir, UPLOAD)
@@ -89,7 +95,13 @@ export class PageBackups {
     const exported = store.export()
     if (exported === undefined) return undefined
     const made = new Date(store.now()).toISOString()
-    const head: Head = { made, by: store.version, ...(isWhole ? await this.#contents() : {}) }
+    const { dataDir } = this.#config
+    const head: Head = {
+      made,
+      by: store.version,
+      place: { config: undefined, dataDir },
+      ...(isWhole && (await this.#contents())),
+    }
     return { name: `larder-${made.slice(0, 10)}.backup`, stream: writeBackup(head, exported) }
   }
 
@@ -166,7 +178,10 @@ export class PageBackups {
   /** Where it cannot be put in place it is left in the data folder, and that is said. */
   async #putConfig(text: string): Promise<Undo> {
     let why = 'this gateway was started without one'
-    if (this.#file !== undefined) {
+    const dataDir = this.#dataDirOf(text) ?? this.#config.dataDir
+    if (dataDir !== this.#config.dataDir) {
+      why = `its data_dir is ${dataDir}, and the store is in ${this.#config.dataDir}`
+    } else if (this.#file !== undefined) {
       try {
         return await this.#put(this.#file, Buffer.from(text), (await stat(this.#file)).mode)
       } catch (error) {

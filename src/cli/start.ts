@@ -143,7 +143,11 @@ export function startCommand(
         const { config } = result
         const { importStore } = deps
         if (importStore !== undefined) {
-          program.backups = new PageBackups({ importStore, say: io.stderr, file: path, config })
+          const dataDirOf = (text: string) => {
+            const other = loadConfig({ ...source, env, cwd: io.cwd, checks: deps.checks, text })
+            return 'config' in other ? other.config.dataDir : undefined
+          }
+          program.backups = new PageBackups({ importStore, say: io.stderr, dataDirOf, file: path, config })
         }
         const faults: ShownFault[] = []
         const mend = explaining === undefined ? undefined : (fault: ShownFault) => faults.push(fault)

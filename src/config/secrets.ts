@@ -9,6 +9,10 @@ export const HIDDEN = '••••••'
 
 const SECRET_KEY = /(?:^|_)(?:password|passwd|psk_key|token|secret)$/i
 const IN_A_LINE = /((?:password|passwd|psk_key|token|secret)["']?\s*:\s*)(\S.*)$/i
+/** The value is in the lines that follow. */
+const BELOW = /(?:password|passwd|psk_key|token|secret)["']?\s*:\s*$/i
+/** A value in quotes that do not end in its line. */
+const UNENDED = /^(?:"(?:[^"\\]|\\.)*|'(?:[^']|'')*)$/
 /** `user:password@` of a URL. */
 const IN_A_URL = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:)([^\s/@"']+)(?=@)/gi
 const REFERENCE = /^["']?\$\{[A-Za-z_][A-Za-z0-9_]*\}["']?$/
@@ -44,15 +48,22 @@ function inTree(text: string, document: ReturnType<typeof parseDocument>): strin
 
 function inLines(text: string): string {
   let depth = -1
+  /** In quotes that have begun and not ended, lines may begin anywhere. */
+  let quote = ''
   return text
     .split('\n')
     .map(line => {
       const indent = line.search(/\S/)
+      if (quote !== '') {
+        if (line.includes(quote)) quote = ''
+        return HIDDEN
+      }
       // What is further in belongs to the secret above it.
       if (depth >= 0 && (indent === -1 || indent > depth)) return indent === -1 ? line : line.slice(0, indent) + HIDDEN
-      depth = -1
+      depth = BELOW.test(line) ? indent : -1
       return line.replace(IN_A_LINE, (_, before: string, value: string) => {
         depth = indent
+        quote = UNENDED.test(value) ? value.slice(0, 1) : ''
         return before + hide(value)
       })
     })

@@ -199,6 +199,8 @@ export class Api {
     if (!/^application\/octet-stream\b/i.test(request.headers['content-type'] ?? '')) {
       throw new HttpRefusal(415, 'the body must be a backup, with Content-Type: application/octet-stream')
     }
+    // Whoever sent it may be gone before all of it has been checked: it is taken up all the same.
+    const closed = new Promise<void>(resolve => response.once('close', resolve))
     let begin: () => void
     try {
       begin = await restore(request, { withSecrets: this.#deps.users() !== null })
@@ -208,7 +210,7 @@ export class Api {
     }
     this.#deps.log.warn({}, 'a backup is restored from the page: the gateway starts anew')
     // The answer first: the page ends with the gateway.
-    response.once('close', begin)
+    void closed.then(begin)
     response.shouldKeepAlive = false
     sendJson(response, 200, { message: 'the backup is taken up: the gateway starts anew' })
   }

@@ -18,6 +18,8 @@ import { Rates } from './rates.ts'
 
 /** Clients that are shown: those that are connected first. More are a table that nobody reads, and a message that no phone wants each second. */
 export const MAX_CLIENTS = 1_000
+/** Characters of their names and subscriptions: clients choose these, and a browser is sent all of them again each second. */
+export const MAX_CLIENTS_LENGTH = 4 * 1024 * 1024
 /** Milliseconds between two looks at the disk. */
 const DISK_INTERVAL_MS = 10_000
 
@@ -127,7 +129,14 @@ export class Sections {
   #clients(): ClientState[] {
     const clients = [...this.#subject.clients()]
     clients.sort((a, b) => Number(b.connected) - Number(a.connected) || (a.id < b.id ? -1 : 1))
-    return clients.slice(0, MAX_CLIENTS).map(client => this.#client(client))
+    let length = 0
+    const isTooMuch = (client: ClientFigures) => {
+      length += client.id.length + client.subscriptions.reduce((sum, { filter }) => sum + filter.length, 0)
+      return length > MAX_CLIENTS_LENGTH
+    }
+    const most = clients.slice(0, MAX_CLIENTS)
+    const end = most.findIndex(isTooMuch)
+    return most.slice(0, end === -1 ? MAX_CLIENTS : end).map(client => this.#client(client))
   }
 
   #client({ version, age, received, sent, ...rest }: ClientFigures): ClientState {

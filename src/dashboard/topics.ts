@@ -10,15 +10,17 @@ import type { TopicMessage } from './ports.ts'
 
 /** Topics that are kept; of more, those that were seen longest ago go. */
 export const MAX_TOPICS = 10_000
-/** Bytes of payload that are kept of all topics together. */
+/** Bytes of payload and characters of names that are kept of all topics together. */
 export const MAX_BYTES = 8 * 1024 * 1024
 /** Bytes of one payload that are shown. */
 export const MAX_PAYLOAD = 4 * 1024
 /** Topics that are gone and are still told of; who has not heard by then begins anew. */
 export const MAX_REMOVED = 10_000
+/** Characters of their names: all of them may be told at once. */
+export const MAX_REMOVED_LENGTH = 1024 * 1024
 /** Topics in one part of what is told: some 100 KB, which a phone paints at once. */
 const PART = 500
-/** Characters of payload in one part. */
+/** Characters of names and payload in one part. */
 const PART_LENGTH = 256 * 1024
 
 interface Entry {
@@ -55,6 +57,8 @@ export class TopicBook {
   #settledAt = 0
   #fresh: Entry[] = []
   #bytes = 0
+  /** Characters of the names of what was removed. */
+  #removedLength = 0
   /** What was removed up to here is not known any more. */
   #forgotten = 0
 
@@ -101,7 +105,7 @@ export class TopicBook {
     let last = revision
     for (const { state, revision: at } of source) {
       if (at <= revision) continue
-      length += state.payload.length
+      length += sizeOf(state)
       if (topics.length === PART || length > PART_LENGTH) return { topics, removed, revision: last, isPart: true }
       topics.push(state)
       last = at
@@ -113,26 +117,29 @@ export class TopicBook {
     const { topic } = state
     const before = this.#entries.get(topic)
     if (before !== undefined) {
-      this.#bytes -= before.state.payload.length
+      this.#bytes -= sizeOf(before.state)
       this.#entries.delete(topic)
     }
-    this.#removed.delete(topic)
+    if (this.#removed.delete(topic)) this.#removedLength -= topic.length
     const entry = { state, revision: ++this.#revision }
     this.#entries.set(topic, entry)
     this.#fresh.push(entry)
-    this.#bytes += state.payload.length
+    this.#bytes += sizeOf(state)
   }
 
   #remove(topic: string): void {
     const entry = this.#entries.get(topic)
     if (entry === undefined) return
     this.#entries.delete(topic)
-    this.#bytes -= entry.state.payload.length
+    this.#bytes -= sizeOf(entry.state)
     this.#removed.set(topic, ++this.#revision)
-    const [oldest] = this.#removed
-    if (this.#removed.size <= MAX_REMOVED || oldest === undefined) return
-    this.#removed.delete(oldest[0])
-    this.#forgotten = oldest[1]
+    this.#removedLength += topic.length
+    for (const [name, revision] of this.#removed) {
+      if (this.#removed.size <= MAX_REMOVED && this.#removedLength <= MAX_REMOVED_LENGTH) break
+      this.#removed.delete(name)
+      this.#removedLength -= name.length
+      this.#forgotten = revision
+    }
   }
 
   #bound(): void {
@@ -143,6 +150,11 @@ export class TopicBook {
     // What came last may have been too much.
     this.#fresh = this.#fresh.filter(entry => this.#entries.get(entry.state.topic) === entry)
   }
+}
+
+/** As `MAX_BYTES` counts: a name may be longer than what is said there. */
+function sizeOf({ topic, payload }: TopicState): number {
+  return topic.length + payload.length
 }
 
 function stateOf({ topic, payload, qos }: TopicMessage, at: number, count: number, retained: boolean): TopicState {

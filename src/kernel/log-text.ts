@@ -5,6 +5,8 @@ import { reasonOf } from './errors.ts'
 /** `message key=value …`. */
 export function lineText(fields: object, message: string): string {
   const rest = Object.entries(fields).map(([key, value]) => {
+    // As in JSON, what is not there is not told.
+    if (value === undefined) return ''
     const shown = value instanceof Error ? reasonOf(value) : value
     return ` ${key}=${typeof shown === 'string' ? shown : JSON.stringify(shown)}`
   })

@@ -9,7 +9,7 @@
  * Within a gateway it stands before all other properties of a message, where it is found, and taken away for clients
  * that are no link, at the cost of a comparison.
  */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { encodePropertyList, type Properties } from './properties.ts'
 import { PropertyId } from './property-table.ts'
 import { forwardedProperties } from './publish-properties.ts'
@@ -18,6 +18,8 @@ import { forwardedProperties } from './publish-properties.ts'
 const NAME = 'larder-id'
 /** Bytes of an origin: two gateways never draw the same. */
 const ORIGIN_BYTES = 8
+/** Bytes of a value (MQTT 5 §1.5.4). A topic name may be as long by itself: where it does not fit, it is left out. */
+const MAX_VALUE = 65_535
 
 const PREFIX = Buffer.from([PropertyId.USER_PROPERTY, 0, NAME.length, ...Buffer.from(NAME)])
 const IDENTITY = /^([\w-]{11})\.([0-9a-z]{1,10})(?:\/(.*))?$/s
@@ -86,24 +88,38 @@ export function renamed(properties: Properties, topic: string): Properties {
   if (userProperties === undefined) return properties
   const named = userProperties.map(([name, value]): [string, string] => {
     const isNameless = name === NAME && IDENTITY.test(value) && !value.includes('/')
-    return isNameless ? [name, `${value}/${topic}`] : [name, value]
+    return isNameless ? [name, withName(value, topic)] : [name, value]
   })
   return { ...properties, userProperties: named }
 }
 
-/** What renaming has made of a name: the beginnings in which the two differ; empty when they are the same. */
+/** Characters of a renaming that stands as it is; longer ones are told apart by their digests. */
+const MAX_RENAMING = 100
+
+/**
+ * What renaming has made of a name: the beginnings in which the two differ; empty when they are the same. It is
+ * remembered, and who sends a message says what it was called: so it is never longer than `MAX_RENAMING`.
+ */
 export function renamingOf(topic: string, renamedTo: string): string {
   const [from, to] = [topic.split('/'), renamedTo.split('/')]
   while (from.length > 0 && to.length > 0 && from.at(-1) === to.at(-1)) {
     from.pop()
     to.pop()
   }
-  return from.length + to.length === 0 ? '' : `${from.join('/')}>${to.join('/')}`
+  if (from.length + to.length === 0) return ''
+  const renaming = `${from.join('/')}>${to.join('/')}`
+  return renaming.length <= MAX_RENAMING ? renaming : createHash('sha256').update(renaming).digest('base64')
 }
 
 function textOf({ identity, topic, gateways }: Mark): string {
   if (identity === undefined) return `*${gateways}`
-  return `${identity.origin}.${identity.number.toString(36)}${topic === undefined ? '' : `/${topic}`}`
+  const value = `${identity.origin}.${identity.number.toString(36)}`
+  return topic === undefined ? value : withName(value, topic)
+}
+
+function withName(value: string, topic: string): string {
+  const named = `${value}/${topic}`
+  return Buffer.byteLength(named) > MAX_VALUE ? value : named
 }
 
 function isPrefixed(forwarded: Buffer): boolean {

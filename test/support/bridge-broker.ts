@@ -20,6 +20,7 @@ export class MemoryBroker implements BridgeBroker {
   readonly queues = new Map<string, MemoryQueue>()
   /** In the time that messages come and expire in. */
   time = 0
+  readonly maxPacketSize = 2 * 1024 * 1024
   readonly dead = new MemoryQueue()
   /** What came from the upstream. */
   readonly arrived: ReceivedMessage[] = []

@@ -1,5 +1,6 @@
 /** Backups from the page: downloaded while the gateway runs, and taken back by it. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -7,6 +8,7 @@ import { DashboardClient, startWithDashboard } from '../support/dashboard.ts'
 import { freePort } from '../support/free-port.ts'
 import { larder, startGateway } from '../support/gateway.ts'
 import { RawClient } from '../support/mqtt-client.ts'
+import { until } from '../support/wait.ts'
 
 const BYTES = 'application/octet-stream'
 
@@ -93,6 +95,30 @@ test('a configuration that the gateway does not start with is put back', async (
   }
 })
 
+test('whoever goes away when all has been sent is not waited for', async () => {
+  const { gateway, page } = await startGuarded()
+  await using _ = gateway
+  await keep(gateway.port, 'shelf', 'bread')
+  // Large enough to be looked through for a while.
+  for (let i = 0; i < 40; i++) await keep(gateway.port, `filling/${i}`, 'x'.repeat(900_000))
+  const backup = await download(page)
+  await keep(gateway.port, 'shelf', 'crumbs')
+  const lines = gateway.process.lines.length
+  const upload = join(gateway.dataDir, 'restore.upload')
+  const { hostname, port } = new URL(page.url)
+  const headers = { 'Content-Type': BYTES, 'Content-Length': backup.length, Cookie: page.cookie }
+  const sending = request({ hostname, port, path: '/api/restore', method: 'POST', headers })
+  sending.on('error', () => {}).end(backup)
+  await until(async () => (await stat(upload).catch(() => undefined))?.size === backup.length, {
+    what: 'all of the backup has come',
+    every: 5,
+  })
+  sending.destroy()
+  await gateway.process.line(line => line.startsWith('larder: ready'), { from: lines })
+  expect(await retained(gateway.port, 'shelf')).toEqual(['bread'])
+  await gateway.stop()
+})
+
 test('what is no backup changes nothing', async () => {
   const { gateway, page, file } = await startGuarded()
   await using _ = gateway
@@ -121,11 +147,34 @@ test('where nobody logs in, the configuration is neither told nor taken', async 
   await using rig = await startWithDashboard({ config: 'name: Third\n' })
   const { gateway, page } = rig
   const own = (await download(page)).toString('latin1')
-  expect(own).toMatch(/^larder-backup \{"made":"[^"]+","by":"[^"]+"\}\nlarder-store /)
+  expect(own).toMatch(/^larder-backup \{"made":"[^"]+","by":"[^"]+","place":\{"dataDir":"[^"]+"\}\}\nlarder-store /)
+  const kept = join(gateway.folder, 'kept.backup')
+  await writeFile(kept, own, 'latin1')
+  const told = await larder(['restore', '--dry-run', kept])
+  expect(told.lines.join('\n')).toContain(`larder: a backup of ${gateway.dataDir}, by larder `)
   const before = await readFile(join(gateway.folder, 'larder.yaml'), 'utf8')
   const lines = gateway.process.lines.length
   expect(await upload(page, whole)).toMatchObject({ status: 200 })
   await gateway.process.line(line => line.startsWith('larder: ready'), { from: lines })
   expect(await retained(gateway.port, 'shelf')).toEqual(['bread'])
   expect(await readFile(join(gateway.folder, 'larder.yaml'), 'utf8')).toBe(before)
+})
+
+test('a configuration that has its data elsewhere is left beside: the gateway would not find the store', async () => {
+  const { gateway, page, file } = await startGuarded()
+  await using _ = gateway
+  await keep(gateway.port, 'shelf', 'bread')
+  const before = await readFile(file, 'utf8')
+  const [line = '', ...store] = (await download(page)).toString('latin1').split('\n')
+  const head = JSON.parse(line.slice('larder-backup '.length)) as { config: string }
+  const config = head.config.replace(/^data_dir: .*$/m, `data_dir: ${gateway.folder}/elsewhere`)
+  expect(config).not.toBe(head.config)
+  const changed = [`larder-backup ${JSON.stringify({ ...head, config })}`, ...store].join('\n')
+  const lines = gateway.process.lines.length
+  expect(await upload(page, Buffer.from(changed, 'latin1'))).toMatchObject({ status: 200 })
+  await gateway.process.line(said => said.startsWith('larder: ready'), { from: lines })
+  expect(await retained(gateway.port, 'shelf')).toEqual(['bread'])
+  expect(await readFile(file, 'utf8')).toBe(before)
+  expect(await readFile(join(gateway.dataDir, 'restored-larder.yaml'), 'utf8')).toBe(config)
+  await gateway.stop()
 })

@@ -67,6 +67,18 @@ test('shows clients, what they do, and the log', async () => {
   expect(stream.all('log').map(({ text }) => text)).toContainEqual(expect.stringMatching(/^the web page is open/))
 })
 
+test('what clients call themselves and subscribe to is not sent at any length', async () => {
+  await using rig = await startWithDashboard()
+  await using stream = await rig.page.events('clients')
+  await using client = await RawClient.connect({ port: rig.gateway.port, clientId: 'talkative' })
+  // As JSON each character is six.
+  for (let i = 0; i < 20; i++) await client.subscribe({ topic: `${i}`.padEnd(60_000, '\u0001'), qos: 0 })
+  const seen = await stream.when('clients', clients =>
+    clients.find(({ id, subscriptions }) => id === 'talkative' && subscriptions.length === 20),
+  )
+  for (const { filter } of seen.subscriptions) expect(filter.length).toBe(200)
+})
+
 test('the tree of topics: what is retained at first, then what comes, and what goes', async () => {
   await using rig = await startWithDashboard()
   await using client = await RawClient.connect({ port: rig.gateway.port })

@@ -243,6 +243,8 @@ describe.skipIf(missing.length > 0)('the web page of a gateway', () => {
     await pub('bread', { port: gateway.port, topic: 'shelf', qos: 1, retain: true })
     const rig = { gateway, page: new DashboardClient(`http://127.0.0.1:${port}`) }
     const page = await open(rig, '#/settings')
+    // Nobody logs in here, so this is what the file is.
+    await page.getByText('The configuration and its passwords are not in it').waitFor()
     const started = page.waitForEvent('download')
     await page.getByRole('link', { name: 'Download a backup' }).click()
     const download = await started

@@ -177,6 +177,15 @@ describe('an upstream that', () => {
     expect(queue.removed.map(message => message.topic).sort()).toEqual([...TOPICS].sort())
   })
 
+  test('may send no more than any client here', async () => {
+    const upstream = await startUpstream((packet, connection) => {
+      if (packet.cmd === 'connect') connection.send(CONNACK as never, 5)
+    })
+    const { broker } = await startBridge(upstream.url, { version: '5', in: [{ filter: '#', qos: 1 }] })
+    const { connect } = await upstream.connection(0)
+    expect(connect?.properties?.maximumPacketSize).toBe(broker.maxPacketSize)
+  })
+
   test('allows one message at a time gets one at a time', async () => {
     const upstream = await startUpstream((packet, connection) => {
       if (packet.cmd === 'connect') {

@@ -117,6 +117,27 @@ describe('a bridge whose upstream is away', () => {
     await until(() => queue.count === 0, { what: 'an empty queue' })
     expect(upstream.connections[1]?.topics).toEqual(['t*'])
   })
+
+  test('one message that is never acknowledged comes again, though all others are', async () => {
+    const clock = new ManualClock()
+    const upstream = await startUpstream((packet, connection, index) => {
+      if (packet.cmd !== 'publish' || packet.topic !== 'lost' || index > 0) answerWell(packet, connection)
+    })
+    const { queue } = await startBridge(upstream.url, {}, clock)
+    queue.push({ topic: 'lost' })
+    const connection = await upstream.connection(0)
+    await until(() => connection.publishes.length === 1, { what: 'the message' })
+    for (let i = 0; i < 13; i++) {
+      expect(connection.closed).toBe(false)
+      queue.push({ topic: 'reading' })
+      await until(() => queue.count === 1, { what: 'the acknowledgement of another' })
+      await clock.advance(10_000)
+    }
+    await until(() => connection.closed, { what: 'the connection to be given up' })
+    await clock.advance(60_000)
+    await until(() => queue.count === 0, { what: 'an empty queue' })
+    expect(upstream.connections[1]?.topics[0]).toBe('lost*')
+  })
 })
 
 describe('a bridge that stops', () => {

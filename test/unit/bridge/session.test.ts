@@ -3,7 +3,10 @@ import type { IPublishPacket, Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import type { Bridge } from '../../../src/bridge/bridge.ts'
 import type { DeadLetter } from '../../../src/bridge/dead-letters.ts'
-import { until } from '../../support/wait.ts'
+import { MemoryBroker } from '../../support/bridge-broker.ts'
+import { ManualClock } from '../../support/manual-clock.ts'
+import { MemoryQueue } from '../../support/memory-queue.ts'
+import { until, within } from '../../support/wait.ts'
 import { answerWell, type Connection, startUpstream } from './scripted-upstream.ts'
 import { startBridge } from './support.ts'
 
@@ -253,6 +256,12 @@ describe('what an upstream does not take', () => {
     await until(() => queue.count === 0, { what: 'an empty queue' })
     expect((await upstream.connection(0)).topics).toEqual(['reading'])
     expect(bridge.state.dead).toBe(1)
+    for (let i = 0; i < 20; i++) queue.push({ topic: `photo/${i}`, payload: Buffer.alloc(1_000) })
+    await until(() => bridge.state.dead === 21, { what: 'the others' })
+    // They come back at once: nobody asked for more than one attempt.
+    const asked = [bridge.retryDeadLetters(), bridge.retryDeadLetters()]
+    expect(await within(Promise.all(asked), { what: 'the end of it' })).toEqual([21, 21])
+    await until(() => queue.count === 0 && bridge.state.dead === 21, { what: 'them back' })
   })
 
   test('a message at which a 3.1.1 upstream always closes is found out, and is the only one', {
@@ -315,5 +324,66 @@ describe('the state', () => {
     await stop()
     expect(broker.told.get(topic)).toBe('0')
     expect(connection.publishes.map(({ payload }) => String(payload))).toEqual(['1', '0'])
+  })
+})
+
+describe('subscriptions', () => {
+  const welcome = (connection: Connection, sessionPresent: boolean) =>
+    connection.send({ cmd: 'connack', reasonCode: 0, returnCode: 0, sessionPresent } as Packet, 5)
+  const subscribes = ({ packets }: Connection) => packets.flatMap(each => (each.cmd === 'subscribe' ? [each] : []))
+  const granted = (packet: Packet, connection: Connection) => {
+    if (packet.cmd === 'subscribe') {
+      connection.send({ cmd: 'suback', messageId: packet.messageId as number, granted: [1] } as Packet, 5)
+    }
+  }
+
+  test('are made again when the connection ends before they are answered', async () => {
+    const upstream = await startUpstream((packet, connection, index) => {
+      if (packet.cmd === 'connect') welcome(connection, index > 0)
+      else if (packet.cmd === 'subscribe' && index === 0) connection.cut()
+      else granted(packet, connection)
+    })
+    await startBridge(upstream.url, { version: '5', out: [], in: IN })
+    await subscribed(await upstream.connection(1))
+  })
+
+  test('bring what is retained also when the connection ends before what waits here has gone', async () => {
+    const upstream = await startUpstream((packet, connection, index) => {
+      if (packet.cmd === 'connect') welcome(connection, index > 0)
+      else if (packet.cmd === 'publish' && index === 0) connection.cut()
+      else if (packet.cmd === 'publish') connection.send({ cmd: 'puback', messageId: packet.messageId as number }, 5)
+      else granted(packet, connection)
+    })
+    const broker = new MemoryBroker(new MemoryQueue('$bridge/cloud'))
+    broker.queue.push({ topic: 'a' })
+    await startBridge(upstream.url, { version: '5', in: IN }, undefined, broker)
+    const first = await upstream.connection(0)
+    await subscribed(first)
+    expect(subscribes(first)).toMatchObject([{ subscriptions: [{ rh: 2 }] }])
+    const next = await upstream.connection(1)
+    await until(() => subscribes(next).length > 0, { what: 'SUBSCRIBE' })
+    expect(subscribes(next)).toMatchObject([{ subscriptions: [{ topic: 'site/#', rh: 0 }] }])
+  })
+
+  test('that are never answered end the connection, and what waits goes by the next', async () => {
+    const clock = new ManualClock()
+    const upstream = await startUpstream((packet, connection, index) => {
+      if (packet.cmd !== 'subscribe' || index > 0) answerAll(packet, connection)
+    })
+    const { queue } = await startBridge(upstream.url, { in: IN }, clock)
+    queue.push({ topic: 'a' })
+    const connection = await upstream.connection(0)
+    await subscribed(connection)
+    await clock.advance(119_000)
+    expect(connection.closed).toBe(false)
+    await clock.advance(1_000)
+    await until(() => connection.closed, { what: 'the end of the connection' })
+    await until(
+      async () => {
+        await clock.advance(1_000)
+        return queue.count === 0
+      },
+      { what: 'an empty queue' },
+    )
   })
 })

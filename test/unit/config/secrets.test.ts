@@ -52,6 +52,18 @@ test('a text that is no YAML is treated line by line', () => {
   expect(shown).toContain('username: me')
 })
 
+test.each([
+  'a: [\n  password:\n    geheim-1\n  name: kept\n',
+  'a: [\n  password:\n\n    geheim-1\n  name: kept\n',
+  'a: [\n  password: "geh\ngeheim-1\n  geheim-2"\n  name: kept\n',
+  "a: [\n  'password': 'geh\ngeheim-1'\n  name: kept\n",
+  'a: [\n  password: "geh\\" geheim-1\ngeheim-2"\n  name: kept\n',
+])('nor is a secret shown that goes on in the next line: %j', text => {
+  const shown = withoutSecrets(text)
+  expect(shown).not.toMatch(/geheim/)
+  expect(shown).toContain('name: kept')
+})
+
 test.each(['', '# nothing\n', '\u0000', '- a\n- b\n', 'password:\nname: x\n'])('%j stays', text => {
   expect(withoutSecrets(text)).toBe(text)
 })

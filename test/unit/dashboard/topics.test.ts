@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest'
-import { MAX_BYTES, MAX_PAYLOAD, MAX_TOPICS, shownPayload, TopicBook } from '../../../src/dashboard/topics.ts'
+import {
+  MAX_BYTES,
+  MAX_PAYLOAD,
+  MAX_REMOVED_LENGTH,
+  MAX_TOPICS,
+  shownPayload,
+  TopicBook,
+} from '../../../src/dashboard/topics.ts'
 
 const NOW = 1_000
 
@@ -108,14 +115,38 @@ test('payloads are bounded, each and together', () => {
   let revision = 0
   for (let isPart = true; isPart; ) {
     const changes = book.changes(revision)!
-    for (const { payload, size } of changes.topics) {
+    for (const { topic, payload, size } of changes.topics) {
       expect([payload.length, size]).toEqual([MAX_PAYLOAD, MAX_PAYLOAD + 1])
-      bytes += payload.length
+      bytes += topic.length + payload.length
     }
     ;({ revision, isPart } = changes)
   }
   expect(bytes).toBeLessThanOrEqual(MAX_BYTES)
   expect(bytes).toBeGreaterThan(MAX_BYTES - 2 * MAX_PAYLOAD)
+})
+
+test('names are bounded too: of what is there, of a part, and of what is gone', () => {
+  const book = new TopicBook({ now: () => NOW })
+  const name = (i: number) => `${i}`.padEnd(60_000, 'z')
+  const count = Math.ceil(MAX_BYTES / 60_000) + 10
+  for (let i = 0; i < count; i++) book.add(message(name(i), 'x', true))
+  book.settle()
+  let length = 0
+  let revision = 0
+  for (let isPart = true; isPart; ) {
+    const changes = book.changes(revision)!
+    expect(changes.topics.length).toBeLessThan(10)
+    length += changes.topics.reduce((sum, { topic }) => sum + topic.length, 0)
+    ;({ revision, isPart } = changes)
+  }
+  expect(length).toBeLessThanOrEqual(MAX_BYTES)
+  book.add(message(name(count - 1), '', true))
+  book.settle()
+  expect(book.changes(revision)?.removed).toEqual([name(count - 1)])
+  const some = Math.ceil(MAX_REMOVED_LENGTH / 60_000)
+  for (let i = 2; i < 2 + some; i++) book.add(message(name(count - i), '', true))
+  book.settle()
+  expect(book.changes(revision)).toBeUndefined()
 })
 
 test('what has been forgotten cannot be told as changes', () => {

@@ -31,6 +31,12 @@ describe('a line', () => {
     expect(written[0]?.endsWith('}\n')).toBe(true)
   })
 
+  test('does not tell what is not there', () => {
+    const { log, texts } = logging()
+    log.info({ user: undefined, about: 'a' }, 'from the page')
+    expect(texts()).toEqual(['from the page about=a'])
+  })
+
   test('is one line of text, whatever is in it, and gives a terminal no orders', () => {
     const { log, written, texts } = logging({ format: 'text' })
     log.error({ client: 'a\u001b[2J\u009b1m', error: new Error('first\n  second') }, 'one\r\ntwo')

@@ -64,6 +64,18 @@ test('a message that goes on under another name says what it was called first, o
   expect(renamed({ userProperties: [['larder-id', '*3']] }, 'a')).toEqual({ userProperties: [['larder-id', '*3']] })
 })
 
+test('a name that does not fit beside the identity is left out', () => {
+  const identity = { origin: newOrigin(), number: 7 }
+  const [topic, unicode] = ['x'.repeat(65_530), 'ü'.repeat(32_765)]
+  for (const name of [topic, unicode]) {
+    const bytes = marked(encodeForwarded(APPLICATION), { identity, topic: name, gateways: 0 })
+    expect(markOf(bytes)).toEqual({ identity, topic: undefined, gateways: 0 })
+    const nameless = marked(encodeForwarded(APPLICATION), { identity, gateways: 0 })
+    const sent = encodeForwarded(renamed(forwardedProperties(nameless), name))
+    expect(markOf(sent)).toEqual({ identity, topic: undefined, gateways: 0 })
+  }
+})
+
 const level = fc.constantFrom('a', 'b', '')
 const levels = fc.array(level, { minLength: 1, maxLength: 5 })
 
@@ -79,4 +91,11 @@ test('the same renaming of two names is the same, another is another', () => {
       expect(renamingOf(name(from), name(to)) === '').toBe(name(from) === name(to))
     }),
   )
+})
+
+test('a renaming is never long, whatever a message says that it was called', () => {
+  const long = 'z'.repeat(60_000)
+  expect(renamingOf(long, 't').length).toBeLessThanOrEqual(100)
+  expect(renamingOf(`${long}a`, 't')).not.toBe(renamingOf(`${long}b`, 't'))
+  expect(renamingOf(`${long}/x`, 't/x')).toBe(renamingOf(`${long}/y`, 't/y'))
 })

@@ -129,6 +129,11 @@ export function Faults(props: { faults: readonly ConfigFault[] }) {
   )
 }
 
+/** Where nobody logs in, only the store is told and taken: secrets are in the rest. */
+function isWhole(): boolean {
+  return session.value?.needsLogin === true
+}
+
 function Backup() {
   const file = useRef<HTMLInputElement>(null)
   const chosen = useSignal<File | undefined>(undefined)
@@ -136,7 +141,9 @@ function Backup() {
     <section class="panel" aria-label="Backup">
       <h2>Backup</h2>
       <p class="quiet-text">
-        One file with the configuration, its passwords, and everything in the store. Keep it safe.
+        {isWhole()
+          ? 'One file with the configuration, its passwords, and everything in the store. Keep it safe.'
+          : 'One file with everything in the store. The configuration and its passwords are not in it, because nobody has to log in here: copy them too, or take “larder backup” on the machine itself.'}
       </p>
       <div class="buttons">
         <a class="button" href="api/backup" download>
@@ -145,7 +152,11 @@ function Backup() {
         </a>
       </div>
       <h3>Restore</h3>
-      <p class="quiet-text">Puts back a backup. What is here now is replaced, and the gateway starts anew.</p>
+      <p class="quiet-text">
+        {isWhole()
+          ? 'Puts back a backup. What is here now is replaced, and the gateway starts anew.'
+          : 'Puts back the store of a backup in place of the one that is here now, and the gateway starts anew. The configuration stays.'}
+      </p>
       <div class="restore">
         <label class="field">
           <span>Backup file</span>
@@ -171,9 +182,10 @@ function Backup() {
 
 async function restore(file: File | undefined, input: () => HTMLInputElement | null): Promise<string | undefined> {
   if (file === undefined) return undefined
+  const what = isWhole() ? 'The configuration and all messages' : 'All messages'
   const yes = await confirmed({
     title: 'Replace everything by this backup?',
-    text: `${file.name}, ${bytes(file.size)}. The configuration and all messages that are here now are replaced, and everybody is disconnected for a moment.`,
+    text: `${file.name}, ${bytes(file.size)}. ${what} that are here now are replaced, and everybody is disconnected for a moment.`,
     action: 'Replace everything',
   })
   if (!yes) return undefined
