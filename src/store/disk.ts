@@ -11,6 +11,7 @@ import { crc32 } from 'node:zlib'
 import { type KeyIteratorOptions, Level } from 'level'
 import type { Log } from '../kernel/log.ts'
 import type { BatchWriter, Operation } from './committer.ts'
+import { NativeMemory } from './native-memory.ts'
 
 /** LevelDB's own write buffer: half of its default, since two of them must fit a Pi with 512 MB. */
 const WRITE_BUFFER_BYTES = 2 * 1024 * 1024
@@ -62,6 +63,7 @@ export class Disk implements BatchWriter, Records {
   readonly #level: Level<Buffer, Buffer>
   /** Resolves when the database may be read. Replaced while it is opened again. */
   #readable: Promise<void> = Promise.resolve()
+  readonly #native = new NativeMemory()
   #hasFailed = false
   #closed = false
 
@@ -101,6 +103,7 @@ export class Disk implements BatchWriter, Records {
       const values = await (snapshot === undefined
         ? this.#level.getMany(keys)
         : this.#level.getMany(keys, { snapshot }))
+      this.#native.moved(values.reduce((bytes, value) => bytes + (value?.length ?? 0), 0))
       return values.map((value, i) => (value === undefined ? undefined : this.#unseal(keys[i] as Buffer, value)))
     } catch (error) {
       if (!isDamage(error)) throw error
@@ -172,7 +175,9 @@ export class Disk implements BatchWriter, Records {
       ...(snapshot === undefined ? {} : { snapshot }),
     })
     try {
-      return await iterator.nextv(limit)
+      const records = await iterator.nextv(limit)
+      this.#native.moved(records.reduce((bytes, [, value]) => bytes + value.length, 0))
+      return records
     } finally {
       await iterator.close()
     }
@@ -209,11 +214,15 @@ export class Disk implements BatchWriter, Records {
     try {
       // One call for each: an array would be copied, operation by operation, at eight times the cost.
       const batch = this.#level.batch()
+      let bytes = 0
       for (const operation of operations) {
         const { key } = operation
-        if (operation.type === 'put') batch.put(key, seal(key, operation.value))
-        else batch.del(key)
+        if (operation.type === 'put') {
+          batch.put(key, seal(key, operation.value))
+          bytes += operation.value.length
+        } else batch.del(key)
       }
+      this.#native.moved(bytes)
       // `sync` is classic-level's: the types of `level` leave it out, as browsers have none.
       const options: object = { sync }
       await batch.write(options)
