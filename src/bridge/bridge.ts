@@ -262,8 +262,7 @@ export class Bridge implements Part {
     this.#setConnected(true)
     this.#linkLog.connected(this.#spools.count, place)
     this.#demand.up()
-    this.#statusTopics.sayHello(client)
-    exchange.begin(this.#connections++ === 0)
+    exchange.begin(this.#connections++ === 0, done => this.#statusTopics.sayHello(client, done))
   }
 
   #look(): void {

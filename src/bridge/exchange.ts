@@ -86,8 +86,11 @@ export class Exchange {
     return this.#drain.outgoing.oldest
   }
 
-  /** The connection stands. `isNew`: it is the first since the start. */
-  begin(isNew: boolean): void {
+  /**
+   * The connection stands. `isNew`: it is the first since the start. `greet` is done before messages are sent: what it
+   * publishes has no place in their window [MQTT-4.9.0-2].
+   */
+  begin(isNew: boolean, greet: (done: () => void) => void): void {
     const { suspicion, clock, spools } = this.#deps
     const { client, limits } = this.upstream
     if (client === undefined || limits === undefined) return
@@ -102,13 +105,16 @@ export class Exchange {
     }
     this.#subackTimer = clock.after(SUBACK_TIMEOUT, () => {
       this.isOurEnd = true
-      this.upstream.cut(new Error(`${this.upstream.place} has not answered SUBSCRIBE for ${SUBACK_TIMEOUT / 1000} s`))
+      this.upstream.cut(new Error(`${this.upstream.place} has not answered for ${SUBACK_TIMEOUT / 1000} s`))
     })
     this.#incoming.open(client, limits, { isNew, hasNews }, () => {
-      this.#subackTimer?.cancel()
       if (this.#isOver) return
-      if (suspicion.isOn) this.#proofTimer = clock.after(PROOF_TIME, () => this.#empty())
-      else this.#empty()
+      greet(() => {
+        this.#subackTimer?.cancel()
+        if (this.#isOver) return
+        if (suspicion.isOn) this.#proofTimer = clock.after(PROOF_TIME, () => this.#empty())
+        else this.#empty()
+      })
     })
   }
 

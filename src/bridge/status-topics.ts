@@ -35,8 +35,10 @@ export class StatusTopics {
     return { will: { topic: this.#topic, payload: Buffer.from('0'), ...this.#upstreamOptions } }
   }
 
-  sayHello(client: MqttClient): void {
-    if (this.#settings.notifyUpstream === true) client.publish(this.#topic, '1', this.#upstreamOptions, ignore)
+  /** Calls `done` when the upstream has acknowledged it. */
+  sayHello(client: MqttClient, done: () => void): void {
+    if (this.#settings.notifyUpstream === true) client.publish(this.#topic, '1', this.#upstreamOptions, () => done())
+    else done()
   }
 
   /** A DISCONNECT follows, and takes the will away [MQTT-3.1.2-10]. */

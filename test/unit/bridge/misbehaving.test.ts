@@ -186,31 +186,35 @@ describe('an upstream that', () => {
     expect(connect?.properties?.maximumPacketSize).toBe(broker.maxPacketSize)
   })
 
-  test('allows one message at a time gets one at a time', async () => {
-    const upstream = await startUpstream((packet, connection) => {
-      if (packet.cmd === 'connect') {
-        connection.send(
-          { cmd: 'connack', reasonCode: 0, sessionPresent: false, properties: { receiveMaximum: 1 } } as never,
-          5,
-        )
-      }
-      if (packet.cmd === 'publish') {
-        waiting++
-        most = Math.max(most, waiting)
-        setImmediate(() => {
-          waiting--
-          connection.send({ cmd: 'puback', messageId: packet.messageId as number }, 5)
-        })
-      }
-    })
-    let waiting = 0
-    let most = 0
-    const { queue } = await startBridge(upstream.url, { version: '5' } as never)
-    for (const topic of TOPICS) queue.push({ topic })
-    await until(() => queue.count === 0, { what: () => `an empty queue, ${queue.count} left` })
-    expect(most).toBe(1)
-    expect(upstream.publishes.map(packet => packet.topic)).toEqual(TOPICS)
-  })
+  test.each([false, true])(
+    'allows one message at a time gets one at a time; told of the bridge: %s',
+    async notifyUpstream => {
+      const upstream = await startUpstream((packet, connection) => {
+        if (packet.cmd === 'connect') {
+          connection.send(
+            { cmd: 'connack', reasonCode: 0, sessionPresent: false, properties: { receiveMaximum: 1 } } as never,
+            5,
+          )
+        }
+        if (packet.cmd === 'publish') {
+          waiting++
+          most = Math.max(most, waiting)
+          setImmediate(() => {
+            waiting--
+            connection.send({ cmd: 'puback', messageId: packet.messageId as number }, 5)
+          })
+        }
+      })
+      let waiting = 0
+      let most = 0
+      const { queue } = await startBridge(upstream.url, { version: '5', notifyUpstream })
+      for (const topic of TOPICS) queue.push({ topic })
+      await until(() => queue.count === 0, { what: () => `an empty queue, ${queue.count} left` })
+      expect(most).toBe(1)
+      const state = notifyUpstream ? ['$SYS/broker/connection/larder-test/state'] : []
+      expect(upstream.publishes.map(packet => packet.topic)).toEqual([...state, ...TOPICS])
+    },
+  )
 
   test('takes no more for a while (0x97), and rejects every tenth (0x87), gets all the others in order', async () => {
     let refusals = 0
