@@ -22,7 +22,7 @@ describe('a bridge whose upstream is away', () => {
       expect(upstream.connections).toHaveLength(attempt + 1)
       if (attempt === 5) upstream.answer = answerWell
       // Until the pause is over; it looks around every second.
-      for (let second = 1; second < 60 && clock.pending === 2; second++) await clock.advance(1_000)
+      for (let second = 1; second <= 60 && clock.pending === 2; second++) await clock.advance(1_000)
     }
     await until(() => queue.count === 0, { what: 'an empty queue' })
     expect(lines.map(line => [line.level, line.message, line.fields.reason, line.fields.code])).toEqual([
