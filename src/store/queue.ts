@@ -35,7 +35,6 @@ export class LevelQueue implements SessionQueue {
   onReady: (() => void) | null = null
   /** Deliveries below this index may have been sent by an earlier connection. */
   sentBefore: number
-  /** When the session ends. */
   expiry: SessionExpiry
   readonly losses = { dropped: 0, expired: 0 }
   /** The session has ended: nothing in the queue counts any more. */
