@@ -1,6 +1,6 @@
 /** `larder backup`: data and configuration in one file, also while the gateway runs. The web page's has the same form. */
 import { existsSync } from 'node:fs'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DEFAULT_FILE, loadConfig } from '../../config/load.ts'
 import { reasonOf } from '../../kernel/errors.ts'
@@ -8,11 +8,9 @@ import { type Head, writeBackup } from '../backup.ts'
 import { CONFIG_FLAG, printFaults } from '../check.ts'
 import { type Command, EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../larder.ts'
 import { type StoreAccess, type StoreDependencies, withStore } from '../store/access.ts'
+import { writeWhole } from '../whole-file.ts'
 import { bytes } from '../words.ts'
 import { filesBeside } from './contents.ts'
-
-/** Only for its owner: passwords and messages are in it. */
-const MODE = 0o600
 
 export interface BackupDependencies extends StoreDependencies {
   /** Milliseconds since 1970. */
@@ -69,22 +67,3 @@ export function backupCommand(deps: BackupDependencies): Command {
 }
 
 async function* nothing(): AsyncGenerator<Buffer> {}
-
-/** Under another name until it is whole and on the disk. Resolves to its bytes. */
-async function writeWhole(path: string, blocks: AsyncIterable<Buffer>): Promise<number> {
-  const unfinished = `${path}.part`
-  let size = 0
-  try {
-    await using handle = await open(unfinished, 'w', MODE)
-    for await (const block of blocks) {
-      await handle.writeFile(block)
-      size += block.length
-    }
-    await handle.sync()
-  } catch (error) {
-    await rm(unfinished, { force: true })
-    throw error
-  }
-  await rename(unfinished, path)
-  return size
-}

@@ -1,9 +1,9 @@
 /** `larder store export`: everything that is in the store, in one file, also while the gateway runs. */
-import { open, rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { reasonOf } from '../../kernel/errors.ts'
 import { GATEWAY_FLAGS } from '../asking.ts'
 import { type Command, EXIT_DONE, EXIT_FAILED, EXIT_USAGE } from '../larder.ts'
+import { writeWhole } from '../whole-file.ts'
 import { bytes } from '../words.ts'
 import { type StoreDependencies, withStore, written } from './access.ts'
 
@@ -40,23 +40,4 @@ export function storeExportCommand(deps: StoreDependencies): Command {
       })
     },
   }
-}
-
-/** Under another name until it is whole and on the disk, so that no half of it is ever taken for a backup. Resolves to its bytes. */
-async function writeWhole(file: string, blocks: AsyncIterable<Buffer>): Promise<number> {
-  const unfinished = `${file}.part`
-  let size = 0
-  try {
-    await using handle = await open(unfinished, 'w', 0o600)
-    for await (const block of blocks) {
-      await handle.writeFile(block)
-      size += block.length
-    }
-    await handle.sync()
-  } catch (error) {
-    await rm(unfinished, { force: true })
-    throw error
-  }
-  await rename(unfinished, file)
-  return size
 }
