@@ -59,8 +59,10 @@ class Upgrading implements AsyncDisposable {
     return upgrading
   }
 
-  get status(): number {
-    return Number(/^HTTP\/1\.1 (\d+)/.exec(this.#bytes.toString('latin1'))?.[1])
+  /** The status code of the answer, if there was one. */
+  get status(): number | undefined {
+    const [, code] = /^HTTP\/1\.1 (\d+)/.exec(this.#bytes.toString('latin1')) ?? []
+    return code === undefined ? undefined : Number(code)
   }
 
   get bytes(): Buffer {
@@ -107,7 +109,7 @@ describe('CVE-2024-37890: a flood of headers on the upgrade', () => {
         await using upgrading = await Upgrading.open(Array.from({ length: count }, () => 'a:b'))
         await until(() => upgrading.bytes.length > 0 || upgrading.attacker.isClosed, { what: 'an answer', every: 1 })
         // Beyond what Node parses, headers are left out, the upgrade's own perhaps: that is no upgrade then.
-        expect([101, 400, 404, 426, 431, Number.NaN]).toContain(upgrading.status)
+        expect([101, 400, 404, 426, 431, undefined]).toContain(upgrading.status)
       }
     })
   })
@@ -117,7 +119,7 @@ describe('CVE-2024-37890: a flood of headers on the upgrade', () => {
       for (let round = 0; round < 20; round++) {
         await using upgrading = await Upgrading.open(['x: '.padEnd(MIB, 'y')])
         await upgrading.closed()
-        expect([431, Number.NaN]).toContain(upgrading.status) // a reset may overtake the answer
+        expect([431, undefined]).toContain(upgrading.status) // a reset may overtake the answer
       }
     })
   })
