@@ -1,7 +1,8 @@
 /**
  * A WebSocket as a stream of bytes, so that a session cannot tell it from a TCP socket.
  *
- * Reading: binary messages follow each other without seams [MQTT-6.0.0-2]; a reader that falls behind
+ * Reading: binary messages follow each other without seams [MQTT-6.0.0-2], and those that came with one read of the
+ * socket are handed on together: many clients send each packet as a message of its own. A reader that falls behind
  * pauses the socket underneath. Writing: `ws.send` calls back when the kernel has taken the bytes, which
  * is what makes `writableLength`, the false of `write` and `drain` true. What gathers meanwhile leaves as
  * few messages of up to `MESSAGE_BYTES` rather than one for each MQTT packet.
@@ -9,7 +10,7 @@
 import { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 
-/** Small chunks are joined into messages of up to so many bytes; a larger chunk is a message of its own and is not copied. */
+/** Small chunks are joined into some of up to so many bytes; a larger chunk stays on its own and is not copied. */
 const MESSAGE_BYTES = 64 * 1024
 
 /** Status codes of RFC 6455 §7.4.1. */
@@ -20,14 +21,28 @@ export class WebSocketStream extends Duplex {
   readonly #ws: WebSocket
   /** The peer broke the protocol: a close frame that says why is on its way to it and must not be overtaken. */
   #refusing = false
+  /** Messages of this read of the socket, which bounds them. */
+  #received: Buffer[] = []
+  readonly #handOver = () => {
+    const received = this.#received
+    if (received.length === 0 || this.destroyed) return
+    this.#received = []
+    let hasRoom = true
+    for (const chunk of joined(received)) hasRoom = this.push(chunk)
+    if (!hasRoom) this.#ws.pause()
+  }
 
   constructor(ws: WebSocket) {
     super({ allowHalfOpen: false })
     this.#ws = ws
     ws.on('message', (data: Buffer, isBinary) => this.#onMessage(data, isBinary))
     // What was still being written fails through the callback of `send`.
-    ws.once('close', () => void this.push(null))
+    ws.once('close', () => {
+      this.#handOver()
+      this.push(null)
+    })
     ws.on('error', error => {
+      this.#handOver()
       this.#refusing = true
       this.destroy(error)
     })
@@ -42,7 +57,7 @@ export class WebSocketStream extends Duplex {
   }
 
   override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    const messages = toMessages(chunks)
+    const messages = joined(chunks.map(({ chunk }) => chunk))
     const last = messages.pop() as Buffer
     for (const message of messages) this.#ws.send(message)
     this.#ws.send(last, done)
@@ -64,17 +79,18 @@ export class WebSocketStream extends Duplex {
     if (this.destroyed) return
     if (!isBinary) {
       // [MQTT-6.0.0-1]
+      this.#handOver()
       this.#refusing = true
       this.#ws.close(UNSUPPORTED_DATA, 'MQTT travels in binary frames')
       this.destroy()
       return
     }
-    if (data.length > 0 && !this.push(data)) this.#ws.pause()
+    if (data.length > 0 && this.#received.push(data) === 1) process.nextTick(this.#handOver)
   }
 }
 
 /** Joins neighbours while they fit into one message. */
-function toMessages(chunks: readonly { chunk: Buffer }[]): Buffer[] {
+function joined(chunks: readonly Buffer[]): Buffer[] {
   const messages: Buffer[] = []
   let group: Buffer[] = []
   let bytes = 0
@@ -83,7 +99,7 @@ function toMessages(chunks: readonly { chunk: Buffer }[]): Buffer[] {
     group = []
     bytes = 0
   }
-  for (const { chunk } of chunks) {
+  for (const chunk of chunks) {
     if (bytes + chunk.length > MESSAGE_BYTES) flush()
     group.push(chunk)
     bytes += chunk.length
