@@ -7,7 +7,7 @@ import { FilterTree } from '../mqtt/filter-tree.ts'
 import type { Emitter, Listener, Message } from './ports.ts'
 
 /** Answers kept: enough for a large home; when full, all are dropped and found again. */
-const MAX_CACHED_TOPICS = 10_000
+const MAX_CACHED_TOPICS = 32_768
 
 export class LocalEmitter implements Emitter {
   readonly #tree = new FilterTree<Listener>()

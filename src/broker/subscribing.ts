@@ -1,22 +1,16 @@
 /** SUBSCRIBE and UNSUBSCRIBE, and what a session's subscriptions mean for a message. */
 import type { SubscribePacket, UnsubscribePacket } from '../mqtt/control.ts'
-import { FilterTree } from '../mqtt/filter-tree.ts'
 import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { type Grants, grantsOf } from '../mqtt/subscription.ts'
-import { filterMatches, splitShare, subscriptionFault } from '../mqtt/topics.ts'
+import { splitShare, subscriptionFault } from '../mqtt/topics.ts'
 import type { Hub } from './hub.ts'
 import { mountedFilter } from './mount.ts'
+import { OwnSubscriptions } from './own-subscriptions.ts'
 import type { Listener, Message, Subscription } from './ports.ts'
 import type { Session } from './session.ts'
 import { Slices } from './slices.ts'
-
-/** Answers kept for a session with several subscriptions; when full, all are dropped and found again. */
-const MAX_CACHED_TOPICS = 1_000
-
-/** With so many subscriptions, those that match are looked up in a tree: up to here, looking at each is quicker and holds less. */
-const SEARCHED_FROM = 32
 
 /** Subscriptions that are dealt with before it is looked whether others must have their turn: 4 ms with 1,000 access rules. */
 const BATCH = 64
@@ -33,11 +27,7 @@ type Answer =
 export class Subscribing {
   readonly #session: Session
   readonly #hub: Hub
-  readonly #subscriptions = new Map<string, Subscription>()
-  readonly #grants = new Map<string, Grants>()
-  /** Those that are not shared, once there are many. */
-  #tree: FilterTree<Subscription> | null = null
-  #shared = 0
+  readonly #subscriptions = new OwnSubscriptions()
   readonly #listener: Listener
 
   constructor(deps: { session: Session; hub: Hub; listener: Listener }) {
@@ -47,12 +37,12 @@ export class Subscribing {
   }
 
   get filters(): string[] {
-    return [...this.#subscriptions.keys()]
+    return this.#subscriptions.filters
   }
 
   /** Their filters as they are within the broker: with the mount point. */
   get all(): Subscription[] {
-    return [...this.#subscriptions.values()]
+    return this.#subscriptions.all
   }
 
   /** Shared ones among them. */
@@ -61,7 +51,7 @@ export class Subscribing {
   }
 
   get sharedCount(): number {
-    return this.#shared
+    return this.#subscriptions.sharedSize
   }
 
   /** Takes up the subscriptions of a session that came back. */
@@ -71,13 +61,7 @@ export class Subscribing {
 
   /** What the subscriptions that match grant together; the topic is known to match one. Shared ones do not count. */
   grantsFor(topic: string): Grants {
-    const known = this.#grants.get(topic)
-    if (known !== undefined) return known
-    const matching = this.#subscriptions.size < SEARCHED_FROM ? this.#scan(topic) : this.#search(topic)
-    const grants = grantsOf(matching)
-    if (this.#grants.size >= MAX_CACHED_TOPICS) this.#grants.clear()
-    this.#grants.set(topic, grants)
-    return grants
+    return this.#subscriptions.grantsFor(topic)
   }
 
   /** SUBACK is sent when the subscriptions are durable; the retained messages follow it. */
@@ -155,25 +139,6 @@ export class Subscribing {
       this.#hub.mq.removeListener(filter, this.#listener)
     }
     this.#subscriptions.clear()
-    this.#tree = null
-    this.#shared = 0
-  }
-
-  #scan(topic: string): Subscription[] {
-    // A shared filter as it is written matches no topic: '$share/…' is a dollar topic like any other.
-    return [...this.#subscriptions.values()].filter(
-      ({ topic: filter }) => filterMatches(filter, topic) && splitShare(filter) === undefined,
-    )
-  }
-
-  #search(topic: string): Subscription[] {
-    if (this.#tree === null) {
-      this.#tree = new FilterTree()
-      for (const subscription of this.#subscriptions.values()) {
-        if (splitShare(subscription.topic) === undefined) this.#tree.add(subscription.topic, subscription)
-      }
-    }
-    return this.#tree.match(topic)
   }
 
   #check(request: SubscribePacket['subscriptions'][number], packet: SubscribePacket): Subscription {
@@ -259,27 +224,13 @@ export class Subscribing {
   }
 
   #set(subscription: Subscription): void {
-    const before = this.#subscriptions.get(subscription.topic)
-    this.#subscriptions.set(subscription.topic, subscription)
-    this.#grants.clear()
-    if (splitShare(subscription.topic) !== undefined) {
-      if (before === undefined) this.#shared++
-      this.#hub.shared.add(this.#session.id, subscription)
-    } else {
-      if (before !== undefined) this.#tree?.remove(before.topic, before)
-      this.#tree?.add(subscription.topic, subscription)
-      this.#hub.mq.on(subscription.topic, this.#listener)
-    }
+    if (this.#subscriptions.set(subscription)) this.#hub.shared.add(this.#session.id, subscription)
+    else this.#hub.mq.on(subscription.topic, this.#listener)
   }
 
   /** False when there was no such subscription. */
   #delete(filter: string): boolean {
-    const subscription = this.#subscriptions.get(filter)
-    if (subscription === undefined) return false
-    this.#subscriptions.delete(filter)
-    this.#tree?.remove(filter, subscription)
-    this.#grants.clear()
-    if (splitShare(filter) !== undefined) this.#shared--
+    if (!this.#subscriptions.delete(filter)) return false
     this.#hub.shared.remove(this.#session.id, filter)
     this.#hub.mq.removeListener(filter, this.#listener)
     return true

@@ -1,7 +1,7 @@
 /**
  * PUBLISH, the packet that everything else is there for (MQTT 3.1.1 §3.3, MQTT 5 §3.3). Nothing is copied:
  * topic, properties and payload are views of the bytes that came in, so who keeps them keeps those bytes. The
- * dear part of decoding is the topic; `TopicCache` gives a topic that came before the same string again.
+ * dear part of decoding is the topic; `topic-cache.ts` gives a topic that came before the same string again.
  */
 import { MalformedPacketError, protocolError } from './malformed.ts'
 import { MAX_REMAINING_LENGTH, PacketType, type ProtocolVersion, type QoS } from './packets.ts'
@@ -13,6 +13,7 @@ import {
   sentPropertiesLength,
   writeSentProperties,
 } from './publish-properties.ts'
+import type { TopicCache } from './topic-cache.ts'
 import { decodeUtf8 } from './utf8.ts'
 import { encodeString, variableLength, writeVariable } from './wire.ts'
 
@@ -173,58 +174,4 @@ function remainingLength(topicBytes: number, payload: number, qos: QoS, sent: Se
 function copyTo(target: Buffer, at: number, source: Buffer): number {
   target.set(source, at)
   return at + source.length
-}
-
-/** A topic that was found to be a valid string. */
-export interface CachedTopic {
-  readonly topic: string
-  readonly topicBytes: Buffer
-}
-
-/** Topics kept; a power of two. A home publishes on a few hundred. */
-const CACHE_SLOTS = 512
-
-/** Bytes of a topic worth keeping: with the slots, this bounds the cache to 128 KiB of bytes. */
-const MAX_CACHED_BYTES = 256
-
-/**
- * Remembers topics by their bytes, each in the one slot that its hash names, so that topics which come
- * again cost no decoding and no check. What is in the cache is valid and is a copy.
- */
-export class TopicCache {
-  readonly #slots: (CachedTopic | undefined)[] = new Array(CACHE_SLOTS).fill(undefined)
-
-  /** The string in buffer[start..end). Throws MalformedPacketError when it is not valid. */
-  decode(buffer: Buffer, start: number, end: number): string {
-    return this.find(buffer, start, end).topic
-  }
-
-  /** The topic in buffer[start..end), which is without its length bytes. Throws MalformedPacketError when it is not valid. */
-  find(buffer: Buffer, start: number, end: number): CachedTopic {
-    if (end - start > MAX_CACHED_BYTES) return copyTopic(buffer, start, end)
-    let hash = end - start
-    for (let i = start; i < end; i++) hash = Math.imul(hash ^ buffer[i]!, 0x0100_0193)
-    const slot = (hash ^ (hash >>> 15)) & (CACHE_SLOTS - 1)
-    const kept = this.#slots[slot]
-    if (kept !== undefined && isTopic(kept.topicBytes, buffer, start, end)) return kept
-    const fresh = copyTopic(buffer, start, end)
-    this.#slots[slot] = fresh
-    return fresh
-  }
-}
-
-function isTopic(topicBytes: Buffer, buffer: Buffer, start: number, end: number): boolean {
-  if (topicBytes.length !== end - start + 2) return false
-  for (let i = start, j = 2; i < end; i++, j++) {
-    if (buffer[i] !== topicBytes[j]) return false
-  }
-  return true
-}
-
-function copyTopic(buffer: Buffer, start: number, end: number): CachedTopic {
-  const topic = decodeUtf8(buffer, start, end, 'topic')
-  const topicBytes = Buffer.allocUnsafe(end - start + 2)
-  topicBytes.writeUInt16BE(end - start)
-  buffer.copy(topicBytes, 2, start, end)
-  return { topic, topicBytes }
 }

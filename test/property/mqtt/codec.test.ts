@@ -7,8 +7,9 @@ import { FrameReader } from '../../../src/mqtt/frames.ts'
 import { PacketType, type QoS } from '../../../src/mqtt/packets.ts'
 import { encodeProperties, type Properties, readProperties } from '../../../src/mqtt/properties.ts'
 import { WILL } from '../../../src/mqtt/property-table.ts'
-import { decodePublish, publishLength, TopicCache, topicBytesOf, writePublish } from '../../../src/mqtt/publish.ts'
+import { decodePublish, publishLength, topicBytesOf, writePublish } from '../../../src/mqtt/publish.ts'
 import { encodeForwarded, forwardedProperties, type SentProperties } from '../../../src/mqtt/publish-properties.ts'
+import { TopicCache } from '../../../src/mqtt/topic-cache.ts'
 import { WireReader } from '../../../src/mqtt/wire.ts'
 import {
   ack,

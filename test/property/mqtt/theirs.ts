@@ -7,8 +7,9 @@ import { type AckType, ackPacketId, ackReasonCode, decodeAck } from '../../../sr
 import { decodeControl } from '../../../src/mqtt/control.ts'
 import { PacketType, type ProtocolVersion } from '../../../src/mqtt/packets.ts'
 import type { Properties } from '../../../src/mqtt/properties.ts'
-import { decodePublish, type PublishView, type TopicCache } from '../../../src/mqtt/publish.ts'
+import { decodePublish, type PublishView } from '../../../src/mqtt/publish.ts'
 import { forwardedProperties } from '../../../src/mqtt/publish-properties.ts'
+import type { TopicCache } from '../../../src/mqtt/topic-cache.ts'
 import type { Theirs } from './arbitraries.ts'
 
 export const ACK_TYPES = {

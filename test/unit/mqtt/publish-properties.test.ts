@@ -5,7 +5,6 @@ import {
   decodePublish,
   type PublishView,
   publishLength,
-  TopicCache,
   topicBytesOf,
   writePublish,
   writePublishHead,
@@ -16,6 +15,7 @@ import {
   payloadFormatOf,
   type SentProperties,
 } from '../../../src/mqtt/publish-properties.ts'
+import { TopicCache } from '../../../src/mqtt/topic-cache.ts'
 import { bytesOf, faultOf, frame, properties } from './hex.ts'
 
 const MALFORMED = 0x81

@@ -5,11 +5,11 @@ import {
   decodePublish,
   type PublishView,
   publishLength,
-  TopicCache,
   topicBytesOf,
   writePublish,
   writePublishHead,
 } from '../../../src/mqtt/publish.ts'
+import { TopicCache } from '../../../src/mqtt/topic-cache.ts'
 
 /** Decodes a packet whose remaining length has one byte. */
 function decode(hex: string, cache?: TopicCache): PublishView {
@@ -76,52 +76,6 @@ describe.each([
     expect(view.payload).toEqual(Buffer.from([1, 2, 3]))
     buffer[6] = 9
     expect(view.payload[0]).toBe(9)
-  })
-})
-
-describe('TopicCache', () => {
-  test('keeps a copy: what happens to the buffer later does not matter', () => {
-    const cache = new TopicCache()
-    const buffer = Buffer.from('a/b')
-    const entry = cache.find(buffer, 0, 3)
-    buffer.write('x/y')
-    expect(entry).toEqual({ topic: 'a/b', topicBytes: topicBytesOf('a/b') })
-    expect(cache.decode(buffer, 0, 3)).toBe('x/y')
-    expect(cache.find(Buffer.from('a/b'), 0, 3)).toBe(entry)
-  })
-
-  test('tells topics apart that share slots, and is right however many come', () => {
-    const cache = new TopicCache()
-    for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < 5_000; i++) {
-        const bytes = Buffer.from(`room/${i}/temperature`)
-        expect(cache.decode(bytes, 0, bytes.length)).toBe(`room/${i}/temperature`)
-      }
-    }
-  })
-
-  test('does not take the beginning of a topic for the topic', () => {
-    const cache = new TopicCache()
-    for (let i = 0; i < 5_000; i++) {
-      const bytes = Buffer.from(`room/${i}/temperature`)
-      cache.decode(bytes, 0, bytes.length)
-      expect(cache.decode(bytes, 0, bytes.length - 12)).toBe(`room/${i}`)
-    }
-  })
-
-  test('does not keep topics that are long', () => {
-    const cache = new TopicCache()
-    const bytes = Buffer.alloc(65_400, '/')
-    const first = cache.find(bytes, 0, bytes.length)
-    expect(first.topic).toBe('/'.repeat(65_400))
-    expect(cache.find(bytes, 0, bytes.length)).not.toBe(first)
-  })
-
-  test('an invalid topic does not come in by resembling a valid one', () => {
-    const cache = new TopicCache()
-    cache.decode(Buffer.from('ab'), 0, 2)
-    expect(() => cache.decode(Buffer.from('a\0'), 0, 2)).toThrow(MalformedPacketError)
-    expect(() => cache.decode(Buffer.from([0x61, 0xff]), 0, 2)).toThrow(MalformedPacketError)
   })
 })
 
