@@ -38,10 +38,15 @@ export class Outbox {
   readonly #onFlushed: () => void
   readonly #onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
   #buffer: Buffer | null = null
+  /** Of `#buffer`: what lies before is in `#chunks` already… */
+  #from = 0
+  /** …and what lies from here on is free. */
   #used = 0
   /** Full buffers and large payloads that go before `#buffer`. */
   #chunks: Buffer[] = []
   #gathered = 0
+  /** Bytes among them that are not copied. */
+  #passed = 0
   /** Packets among what was gathered. */
   #packets = 0
   #lastTurn = MIN_BUFFER
@@ -111,12 +116,14 @@ export class Outbox {
   flush(): void {
     this.#scheduled = false
     if (this.#gathered === 0) return
-    this.#lastTurn = Math.min(this.#gathered, MAX_BUFFER)
+    this.#lastTurn = Math.min(this.#gathered - this.#passed, MAX_BUFFER)
     const chunks = this.#chunks
-    if (this.#used > 0) chunks.push((this.#buffer as Buffer).subarray(0, this.#used))
+    if (this.#used > this.#from) this.#cut()
     this.#buffer = null
+    this.#from = 0
     this.#used = 0
     this.#chunks = []
+    this.#passed = 0
     const packets = this.#packets
     const bytes = this.#gathered
     this.#packets = 0
@@ -141,20 +148,30 @@ export class Outbox {
     if (buffer === null) {
       this.#buffer = Buffer.allocUnsafe(Math.max(MIN_BUFFER, this.#lastTurn, length))
     } else if (buffer.length < MAX_BUFFER) {
-      this.#buffer = Buffer.allocUnsafe(Math.max(Math.min(buffer.length * 4, MAX_BUFFER), this.#used + length))
-      buffer.copy(this.#buffer, 0, 0, this.#used)
+      const kept = this.#used - this.#from
+      this.#buffer = Buffer.allocUnsafe(Math.max(Math.min(buffer.length * 4, MAX_BUFFER), kept + length))
+      buffer.copy(this.#buffer, 0, this.#from, this.#used)
+      this.#from = 0
+      this.#used = kept
     } else {
-      this.#chunks.push(buffer.subarray(0, this.#used))
+      if (this.#used > this.#from) this.#cut()
+      this.#from = 0
       this.#used = 0
       this.#buffer = Buffer.allocUnsafe(Math.max(MAX_BUFFER, length))
     }
     return this.#buffer as Buffer
   }
 
+  /** What was written so far leaves before what comes now. */
+  #cut(): void {
+    this.#chunks.push((this.#buffer as Buffer).subarray(this.#from, this.#used))
+    this.#from = this.#used
+  }
+
   #pass(payload: Buffer): void {
-    this.#chunks.push((this.#buffer as Buffer).subarray(0, this.#used), payload)
-    this.#buffer = null
-    this.#used = 0
+    this.#cut()
+    this.#chunks.push(payload)
+    this.#passed += payload.length
     this.#gathered += payload.length
     this.#memory.moved(payload.length)
   }
