@@ -1,8 +1,9 @@
 /**
  * Splits a stream of bytes into packets, wherever it was cut. Packets that lie whole in a chunk are
- * handed over as views of it. One that is cut is put together in a buffer of its own, which grows
- * with the bytes that arrive and is no larger than the packet: a peer that announces much and sends
- * little holds little, and a peer that sends single bytes costs no object each.
+ * handed over as views of it. One that is cut is put together in a buffer of its own, which has room
+ * for some times the bytes that have come and is no larger than the packet: a packet in a few chunks is
+ * copied once, a peer that announces much and sends little holds little, and a peer that sends single
+ * bytes costs no object each.
  */
 import { MalformedPacketError } from './malformed.ts'
 import { ReasonCode } from './reason-codes.ts'
@@ -16,8 +17,8 @@ const MAX_FIXED_HEADER = 5
 /** Bytes first taken for a packet that is cut, or its length when that is less: a page of memory. */
 const FIRST_PART = 4_096
 
-/** The buffer of a larger packet grows by this factor, so at most a third of the bytes are copied again. */
-const GROWTH = 4
+/** There is room for so many times what has come: 16 KiB of a packet of 256 KiB are enough to put it together without copying twice. */
+const HEADROOM = 16
 
 export class FrameReader {
   /**
@@ -62,9 +63,9 @@ export class FrameReader {
     return this.#paused
   }
 
-  /** Bytes kept: chunks that wait, and the part of a packet that is still cut. */
+  /** Bytes held: chunks that wait, and the room taken for a packet that is still cut. */
   get buffered(): number {
-    let bytes = this.#have - this.#at
+    let bytes = (this.#part?.length ?? 0) - this.#at
     for (const chunk of this.#chunks) bytes += chunk.length
     return bytes
   }
@@ -144,10 +145,9 @@ export class FrameReader {
 
   /** Begins a part with all of `chunk` from `start` on. */
   #begin(chunk: Buffer, start: number, need: number, body: number): void {
-    const have = chunk.length - start
-    this.#part = Buffer.allocUnsafe(need === 0 ? MAX_FIXED_HEADER : Math.min(need, Math.max(have, FIRST_PART)))
-    this.#have = chunk.copy(this.#part, 0, start)
     this.#need = need
+    this.#part = Buffer.allocUnsafe(need === 0 ? MAX_FIXED_HEADER : this.#roomFor(chunk.length - start))
+    this.#have = chunk.copy(this.#part, 0, start)
     this.#body = body
     this.#at = chunk.length
   }
@@ -187,10 +187,15 @@ export class FrameReader {
   /** The part, with room for `bytes`. */
   #grow(part: Buffer, bytes: number): Buffer {
     if (bytes <= part.length) return part
-    const grown = Buffer.allocUnsafe(Math.min(this.#need, Math.max(bytes, FIRST_PART, part.length * GROWTH)))
+    const grown = Buffer.allocUnsafe(this.#roomFor(bytes))
     part.copy(grown, 0, 0, this.#have)
     this.#part = grown
     return grown
+  }
+
+  /** Bytes to take when so many of the packet have come. */
+  #roomFor(bytes: number): number {
+    return Math.min(this.#need, Math.max(FIRST_PART, bytes * HEADROOM))
   }
 
   #drop(): void {
