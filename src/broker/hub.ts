@@ -290,13 +290,20 @@ export class Hub extends AedesBase {
     return !this.#hasForwardHook || Boolean(this.authorizeForward(session, message))
   }
 
+  /** Whether `session` may publish `message`; undefined when that is for a hook to say (`whenMayPublish`). */
+  mayPublish(session: Session, message: Message): boolean | undefined {
+    if (session.rules.access?.mayPublish(session, message.topic) === false) return false
+    return this.authorizePublish === protectOwnTopics ? !isProtected(session, message.topic) : undefined
+  }
+
   /**
    * Asks the access rules and the publish hook. `then` is told whether it allows the message; returns true when that was
    * before the return, false when the hook answers later (the session then reads on by itself).
    */
   whenMayPublish(session: Session, message: Message, then: (allowed: boolean) => void): boolean {
-    if (session.rules.access?.mayPublish(session, message.topic) === false) {
-      then(false)
+    const known = this.mayPublish(session, message)
+    if (known !== undefined) {
+      then(known)
       return true
     }
     let isSync = true
@@ -322,9 +329,12 @@ export class Hub extends AedesBase {
 
 /** `$SYS/` is the gateway's own, unless a list lets somebody write there. Aedes' rule is the same, but knows no lists. */
 function protectOwnTopics(...[session, message, callback]: Parameters<Hooks['authorizePublish']>): void {
-  const { topic } = message
-  const isRefused = session !== null && isOwnTopic(topic, session.rules) && !isStateOfLink(session, topic)
+  const isRefused = session !== null && isProtected(session, message.topic)
   callback(isRefused ? new Error('topics below $SYS/ are the gateway’s own') : null)
+}
+
+function isProtected(session: Session, topic: string): boolean {
+  return isOwnTopic(topic, session.rules) && !isStateOfLink(session, topic)
 }
 
 /** The bridge of another broker says here how it is doing, as Mosquitto's do; but not in the place of one of ours. */

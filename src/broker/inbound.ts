@@ -108,7 +108,7 @@ export class Inbound implements Parked {
     const { payload, qos, retain, messageExpiryInterval } = packet
     const message = new Message({
       topic: mountPoint + packet.topic,
-      ...(mountPoint === '' ? { topicBytes: packet.topicBytes } : {}),
+      topicBytes: mountPoint === '' ? packet.topicBytes : undefined,
       payload,
       qos,
       retain,
@@ -121,17 +121,12 @@ export class Inbound implements Parked {
       this.#refuse(message, packet.packetId, ReasonCode.PAYLOAD_FORMAT_INVALID)
       return true
     }
-    return this.#hub.whenMayPublish(this.#session, message, allowed => {
-      const { trace } = this.#hub
-      if (allowed) {
-        trace?.publishReceived(this.#session, packet)
-        this.#route(message, packet.packetId)
-      } else {
-        stats.denied++
-        trace?.publishDenied(this.#session, packet)
-        this.#refuse(message, packet.packetId, ReasonCode.NOT_AUTHORIZED)
-      }
-    })
+    const isAllowed = this.#hub.mayPublish(this.#session, message)
+    if (isAllowed === undefined) {
+      return this.#hub.whenMayPublish(this.#session, message, answer => this.#authorized(message, packet, answer))
+    }
+    this.#authorized(message, packet, isAllowed)
+    return true
   }
 
   /** PUBREL came: the identifier is free again. PUBCOMP follows when that is on record [MQTT-4.3.3-2]. */
@@ -241,6 +236,18 @@ export class Inbound implements Parked {
     this.#parked.push({ message, owed })
     this.#parkedBytes += message.size
     this.#hub.parking.add(this, message.size)
+  }
+
+  #authorized(message: Message, packet: PublishView, isAllowed: boolean): void {
+    const { trace, stats } = this.#hub
+    if (isAllowed) {
+      trace?.publishReceived(this.#session, packet)
+      this.#route(message, packet.packetId)
+    } else {
+      stats.denied++
+      trace?.publishDenied(this.#session, packet)
+      this.#refuse(message, packet.packetId, ReasonCode.NOT_AUTHORIZED)
+    }
   }
 
   /** False when the store has no room for the message. */

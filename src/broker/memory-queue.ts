@@ -51,8 +51,17 @@ export class MemoryQueue implements OutQueue {
     const { qos, retain, subscriptionIdentifiers, isShared } = options
     const message = this.#waiting.length < BACKLOG ? published : published.detached()
     const index = this.#tail++
-    const fresh = { dup: false, released: undefined, packetId: undefined }
-    this.#waiting.push({ index, message, qos, retain, subscriptionIdentifiers, isShared, ...fresh })
+    this.#waiting.push({
+      index,
+      message,
+      qos,
+      retain,
+      subscriptionIdentifiers,
+      isShared,
+      dup: false,
+      released: undefined,
+      packetId: undefined,
+    })
     this.#waitingBytes += message.size
     this.#memory.moved(message.size + OVERHEAD)
     while (this.#waiting.length > this.#limits.maxQueuedMessages || this.#waitingBytes > this.#limits.maxQueuedBytes) {

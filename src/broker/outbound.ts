@@ -12,6 +12,7 @@ import type { SentProperties } from '../mqtt/publish-properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import type { AssignedAliases } from './aliases.ts'
 import type { Hub } from './hub.ts'
+import { InFlight } from './in-flight.ts'
 import { SEND_HIGH_WATER } from './limits.ts'
 import { withoutMount } from './mount.ts'
 import type { Outbox } from './outbox.ts'
@@ -28,7 +29,7 @@ export class Outbound {
   readonly #session: Session
   readonly #hub: Hub
   readonly #outbox: Outbox
-  readonly #inFlight = new Map<number, Delivery>()
+  readonly #inFlight = new InFlight()
   #inFlightBytes = 0
   #window = 0
   #aliases: AssignedAliases | null = null
@@ -70,7 +71,7 @@ export class Outbound {
 
   /** What was sent and is not acknowledged. */
   unacknowledged(): Delivery[] {
-    return [...this.#inFlight.values()]
+    return this.#inFlight.inOrder()
   }
 
   /** Sends a message at QoS 0 now, or drops it when the socket is too far behind. */
@@ -156,7 +157,7 @@ export class Outbound {
   #pumpQueue(): void {
     const queue = this.#queue
     if (queue === null) return
-    const released: Delivery[] = []
+    let released: Delivery[] | undefined
     while (this.#hasRoom() && !this.#isSocketFull() && this.#held === undefined) {
       const delivery = queue.take()
       if (delivery === undefined) break
@@ -164,9 +165,11 @@ export class Outbound {
       else if (delivery.released === undefined) this.#sendDelivery(queue, delivery, packetIdOf(delivery))
       else {
         this.#sent(packetIdOf(delivery), delivery)
+        released ??= []
         released.push(delivery)
       }
     }
+    if (released === undefined) return
     // [MQTT-4.6.0-4] In the order in which the PUBRECs came.
     released.sort((a, b) => (a.released as number) - (b.released as number))
     for (const delivery of released) this.#outbox.ack(PacketType.PUBREL, packetIdOf(delivery))

@@ -12,7 +12,7 @@ export interface MessageFields {
   retain: boolean
   dup?: boolean
   /** The topic as on the wire: UTF-8 behind two length bytes. Made from `topic` when absent. */
-  topicBytes?: Buffer
+  topicBytes?: Buffer | undefined
   /** Client identifier of the publisher; absent for messages that the gateway itself publishes. */
   clientId?: string | undefined
   /** User name of the publisher, if it gave one. */
