@@ -90,8 +90,12 @@ export class AccessControl implements AccessRules {
     return this.#access.begin(method, address)
   }
 
-  mayEnter(userName: string | undefined, password: Buffer | undefined, address: string | undefined): Promise<boolean> {
-    if (this.#credentials === null) return Promise.resolve(this.#settings.allowAnonymous)
+  mayEnter(
+    userName: string | undefined,
+    password: Buffer | undefined,
+    address: string | undefined,
+  ): boolean | Promise<boolean> {
+    if (this.#credentials === null) return this.#settings.allowAnonymous
     return this.#access.mayEnter(userName, password, address)
   }
 

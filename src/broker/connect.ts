@@ -1,13 +1,14 @@
 /** The beginning of a session: CONNECT is checked, the client let in or not, its session found or made. */
 import { randomUUID } from 'node:crypto'
 import { BRIDGE_PROPERTY, SPOOL_CLIENT_PREFIX } from '../bridge/ports.ts'
-import { connectVersion } from '../mqtt/connect.ts'
+import { connectVersion, type Will as WillPacket } from '../mqtt/connect.ts'
 import { type ConnectPacket, decodeControl } from '../mqtt/control.ts'
 import { MalformedPacketError, UnacceptableProtocolError } from '../mqtt/malformed.ts'
 import type { Properties } from '../mqtt/properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
-import { willOf } from './ending.ts'
+import { type Will, willOf } from './ending.ts'
+import type { Hub } from './hub.ts'
 import { MemoryQueue } from './memory-queue.ts'
 import type { Session } from './session.ts'
 import { askedTerms, fixedTerms, NEVER_EXPIRES } from './terms.ts'
@@ -32,25 +33,43 @@ class Refusal extends Error {
   }
 }
 
-/** Deals with the CONNECT in `frame`. Rejects when the connection must be closed without an answer. */
+/**
+ * Deals with the CONNECT in `frame`: the client has its CONNACK before this returns, unless something has to be waited for
+ * (a hook, a password, a session in the store). A client that must not come in is answered, or its connection just ended.
+ */
 export async function connect(session: Session, frame: Buffer): Promise<void> {
+  const { hub } = session
   try {
-    await begin(session, frame)
+    const packet = decode(session, frame)
+    // Who has more to say before it is let in is still a stranger.
+    if (packet.properties.authenticationMethod === undefined) session.details.onConnect?.()
+    const answer = agree(session, packet)
+    const welcome = askWhetherWelcome(session, packet)
+    if (!(typeof welcome === 'boolean' ? welcome : await welcome)) {
+      throw new Refusal(ReasonCode.SERVER_UNAVAILABLE, 'the client is not welcome')
+    }
+    const authenticated = authenticate(session, packet, answer)
+    if (authenticated !== undefined) await authenticated
+    if (session.closed) return
+    if (!hub.hasRoomFor(session.id)) throw new Refusal(ReasonCode.QUOTA_EXCEEDED, 'there are as many sessions as may be')
+    session.register()
+    hub.departed.returned(session.id, !session.clean)
+    const opened = openSession(session)
+    const sessionPresent = typeof opened === 'boolean' ? opened : await opened
+    if (!session.closed) accept(session, sessionPresent, answer)
   } catch (error) {
     const isAnswered = error instanceof Refusal || error instanceof UnacceptableProtocolError
     // MQTT 5 may also be told what is wrong with the CONNECT itself [MQTT-3.1.4-1].
-    if (session.closed || !(isAnswered || (error instanceof MalformedPacketError && session.version === 5))) throw error
-    refuse(session, error.reasonCode, error.message)
+    const isTold = isAnswered || (error instanceof MalformedPacketError && session.version === 5)
+    if (isTold && !session.closed) refuse(session, error.reasonCode, error.message)
     session.fail(error)
   }
 }
 
-async function begin(session: Session, frame: Buffer): Promise<void> {
-  const packet = decode(session, frame)
+/** What the session is to be by its CONNECT. Returns what MQTT 5 is told with CONNACK. Throws what speaks against it. */
+function agree(session: Session, packet: ConnectPacket): Properties {
   const { hub } = session
   const isV5 = packet.protocolVersion === 5
-  // Who has more to say before it is let in is still a stranger.
-  if (packet.properties.authenticationMethod === undefined) session.details.onConnect?.()
   session.clean = packet.clean
   session.isBridge = packet.isBridge
   session.isLink = packet.isBridge || isGateway(packet.properties)
@@ -60,36 +79,34 @@ async function begin(session: Session, frame: Buffer): Promise<void> {
   const answer: Properties = isV5 ? announce(session, packet) : {}
   identify(session, packet, answer)
   session.keepalive = agreeOnKeepalive(session, packet, answer)
-  if (packet.will !== undefined) {
-    const fault = topicNameFault(packet.will.topic, hub.limits.maxTopicLevels)
-    if (fault !== undefined) throw new MalformedPacketError(`will: ${fault}`, ReasonCode.TOPIC_NAME_INVALID)
-    const { maxQos, mountPoint } = session.rules
-    // [MQTT-3.2.2-12]
-    if (packet.will.qos > maxQos) throw new Refusal(ReasonCode.QOS_NOT_SUPPORTED, `the will has a QoS over ${maxQos}`)
-    // [MQTT-3.2.2-13]; as Mosquitto does, MQTT 3.x gets no answer.
-    if (packet.will.retain && !hub.limits.retainAvailable) {
-      throw new MalformedPacketError('a will cannot be retained here', ReasonCode.RETAIN_NOT_SUPPORTED)
-    }
-    session.will = willOf({ ...packet.will, topic: mountPoint + packet.will.topic })
+  if (packet.will !== undefined) session.will = acceptWill(session, packet.will)
+  return answer
+}
+
+function acceptWill(session: Session, asked: WillPacket): Will {
+  const { limits } = session.hub
+  const fault = topicNameFault(asked.topic, limits.maxTopicLevels)
+  if (fault !== undefined) throw new MalformedPacketError(`will: ${fault}`, ReasonCode.TOPIC_NAME_INVALID)
+  const { maxQos, mountPoint } = session.rules
+  // [MQTT-3.2.2-12]
+  if (asked.qos > maxQos) throw new Refusal(ReasonCode.QOS_NOT_SUPPORTED, `the will has a QoS over ${maxQos}`)
+  // [MQTT-3.2.2-13]; as Mosquitto does, MQTT 3.x gets no answer.
+  if (asked.retain && !limits.retainAvailable) {
+    throw new MalformedPacketError('a will cannot be retained here', ReasonCode.RETAIN_NOT_SUPPORTED)
   }
-  await authenticate(session, packet, answer)
-  if (session.closed) return
-  if (!hub.hasRoomFor(session.id)) throw new Refusal(ReasonCode.QUOTA_EXCEEDED, 'there are as many sessions as may be')
-  session.register()
-  hub.departed.returned(session.id, !session.clean)
-  const sessionPresent = await openSession(session)
-  if (session.closed) return
+  return willOf({ ...asked, topic: mountPoint + asked.topic })
+}
+
+/** The client is in: it is told, and its session is in force. */
+function accept(session: Session, sessionPresent: boolean, properties: Properties): void {
   storeWill(session)
+  const returnCode = ReasonCode.SUCCESS
   // [MQTT-3.2.2-1] to [MQTT-3.2.2-3]. MQTT 3.1 has no session present flag.
   const isTold = sessionPresent && session.version !== 3
-  const connack = {
-    cmd: 'connack',
-    returnCode: ReasonCode.SUCCESS,
-    sessionPresent: isTold,
-    properties: answer,
-  } as const
-  if (!session.sendControl(connack)) throw new Error('the client takes no packet as large as its CONNACK')
-  hub.emit('connackSent', { returnCode: ReasonCode.SUCCESS, sessionPresent }, session)
+  if (!session.sendControl({ cmd: 'connack', returnCode, sessionPresent: isTold, properties })) {
+    throw new Error('the client takes no packet as large as its CONNACK')
+  }
+  session.hub.emit('connackSent', { returnCode, sessionPresent }, session)
   session.begin()
 }
 
@@ -186,62 +203,100 @@ function agreeOnKeepalive(session: Session, packet: ConnectPacket, answer: Prope
   )
 }
 
-/** Asks aedes' two hooks, and the enhanced authentication where the client asked for that. Rejects with a refusal. */
-async function authenticate(session: Session, packet: ConnectPacket, answer: Properties): Promise<void> {
-  const { hub } = session
-  const isWelcome = await new Promise<boolean>(resolve => {
-    hub.preConnect(session, packet, (error, success) => resolve(!error && success))
-  })
-  if (!isWelcome) throw new Refusal(ReasonCode.SERVER_UNAVAILABLE, 'the client is not welcome')
-  const { authenticationMethod, authenticationData } = packet.properties
-  if (authenticationMethod !== undefined) {
-    const result = await session.authentication.begin(authenticationMethod, authenticationData)
-    session.userName = result.userName
-    answer.authenticationMethod = authenticationMethod
-    answer.authenticationData = result.data
-    return
-  }
-  await new Promise<void>((resolve, reject) => {
-    hub.authenticate(session, session.userName, packet.password, (error, success) => {
-      if (!error && success) resolve()
-      else
-        reject(
-          new Refusal(
-            RETURN_CODES[error?.returnCode ?? (error ? 4 : 5)] ?? ReasonCode.NOT_AUTHORIZED,
-            'the client was not let in',
-          ),
-        )
+/** Asks aedes' hook. It may answer later. */
+function askWhetherWelcome(session: Session, packet: ConnectPacket): boolean | Promise<boolean> {
+  return answerOf(answer =>
+    session.hub.preConnect(session, packet, (error, success) => answer(!error && success)),
+  )
+}
+
+/**
+ * Enhanced authentication where the client asked for that; else aedes' hook and the password. Returns undefined when the
+ * client is let in at once. Throws, or rejects with, a refusal.
+ */
+function authenticate(session: Session, packet: ConnectPacket, answer: Properties): Promise<void> | undefined {
+  if (packet.properties.authenticationMethod !== undefined) return converse(session, packet.properties, answer)
+  const refusal = askWhoItIs(session, packet)
+  if (refusal instanceof Promise) {
+    return refusal.then(refused => {
+      if (refused !== null) throw refused
+      return checkPassword(session, packet)
     })
-  })
-  await checkPassword(session, packet)
+  }
+  if (refusal !== null) throw refusal
+  return checkPassword(session, packet)
+}
+
+async function converse(session: Session, asked: Properties, answer: Properties): Promise<void> {
+  const { authenticationMethod = '', authenticationData } = asked
+  const result = await session.authentication.begin(authenticationMethod, authenticationData)
+  session.userName = result.userName
+  answer.authenticationMethod = authenticationMethod
+  answer.authenticationData = result.data
+}
+
+/** Asks aedes' hook. It may answer later. */
+function askWhoItIs(session: Session, packet: ConnectPacket): Refusal | null | Promise<Refusal | null> {
+  return answerOf(answer =>
+    session.hub.authenticate(session, session.userName, packet.password, (error, success) => {
+      const returnCode = error?.returnCode ?? (error ? 4 : 5)
+      const reasonCode = RETURN_CODES[returnCode] ?? ReasonCode.NOT_AUTHORIZED
+      answer(!error && success ? null : new Refusal(reasonCode, 'the client was not let in'))
+    }),
+  )
 }
 
 /** Who has proved by a certificate or a shared key who it is needs no password. */
-async function checkPassword(session: Session, packet: ConnectPacket): Promise<void> {
+function checkPassword(session: Session, packet: ConnectPacket): Promise<void> | undefined {
   const { rules, details, userName } = session
+  const { access } = rules
   const isProven = rules.usernameFrom !== 'connect' || (details.identity?.pskIdentity !== undefined && !packet.username)
-  if (rules.access === null || isProven) return
-  const mayEnter = await rules.access.mayEnter(userName, packet.password, details.remoteAddress).catch(() => null)
-  if (mayEnter === null) throw new Refusal(ReasonCode.SERVER_UNAVAILABLE, 'the password cannot be checked now')
-  if (!mayEnter) throw new Refusal(ReasonCode.NOT_AUTHORIZED, 'the client was not let in')
-  if (userName !== undefined) session.userName = rules.access.nameOf(userName)
+  if (access === null || isProven) return undefined
+  const checked = (mayEnter: boolean | null) => {
+    if (mayEnter === null) throw new Refusal(ReasonCode.SERVER_UNAVAILABLE, 'the password cannot be checked now')
+    if (!mayEnter) throw new Refusal(ReasonCode.NOT_AUTHORIZED, 'the client was not let in')
+    if (userName !== undefined) session.userName = access.nameOf(userName)
+  }
+  const mayEnter = access.mayEnter(userName, packet.password, details.remoteAddress)
+  if (mayEnter instanceof Promise) return mayEnter.catch(() => null).then(checked)
+  checked(mayEnter)
+  return undefined
 }
 
-/** Gives the session its queue and its subscriptions. Resolves to true when there was one before. */
-async function openSession(session: Session): Promise<boolean> {
+/** What `ask` is answered: a promise of it only when that comes later, for a promise each costs as much as all the rest. */
+function answerOf<T>(ask: (answer: (value: T) => void) => void): T | Promise<T> {
+  let known: { value: T } | undefined
+  let tell = (value: T): void => {
+    known ??= { value }
+  }
+  ask(value => tell(value))
+  if (known !== undefined) return (known as { value: T }).value
+  return new Promise(resolve => {
+    tell = resolve
+  })
+}
+
+/** Gives the session its queue and its subscriptions. True when there was one before. */
+function openSession(session: Session): boolean | Promise<boolean> {
+  const { hub, id, terms } = session
+  const ending = hub.ending(id)
+  const isKnown = ending !== undefined || hub.persistence.queues.find(id) !== undefined
+  if (isKnown || terms.sessionExpiryInterval > 0) return openKept(session, ending)
+  session.memoryQueue = newMemoryQueue(hub)
+  return false
+}
+
+/** The same where the store has to do with it. `ending` is the end of the session that there was. */
+async function openKept(session: Session, ending: Promise<void> | undefined): Promise<boolean> {
   const { hub, id, terms } = session
   const { queues } = hub.persistence
-  await hub.ending(id)
+  await ending
   if (session.closed) return false
   // [MQTT-3.1.2-6]; MQTT 5: [MQTT-3.1.2-4]
   if (session.clean && queues.find(id) !== undefined) await hub.discard(id)
   const isKnown = queues.find(id) !== undefined
   if (!isKnown && terms.sessionExpiryInterval === 0) {
-    session.memoryQueue = new MemoryQueue({
-      limits: hub.limits,
-      memory: hub.memory,
-      onDropped: () => hub.stats.dropped++,
-    })
+    session.memoryQueue = newMemoryQueue(hub)
     return false
   }
   // [MQTT-3.1.2-4] [MQTT-3.1.2-5]; MQTT 5: [MQTT-3.1.2-5] [MQTT-3.1.2-6]
@@ -255,6 +310,10 @@ async function openSession(session: Session): Promise<boolean> {
   }
   if (isKnown) session.subscribing.restore(await hub.persistence.subscriptionsByClient(session))
   return isKnown
+}
+
+function newMemoryQueue(hub: Hub): MemoryQueue {
+  return new MemoryQueue({ limits: hub.limits, memory: hub.memory, onDropped: () => hub.stats.dropped++ })
 }
 
 /** Keeps the will where a crash does not lose it, and forgets what an earlier connection left. */

@@ -223,7 +223,11 @@ export interface AccessRules extends EnhancedAuthentication {
   /** There is a list that says who may do what, also below `$SYS`. */
   readonly hasList: boolean
   /** Whether a client with this user name and password may come in. Rejects when it cannot be said. */
-  mayEnter(userName: string | undefined, password: Buffer | undefined, address: string | undefined): Promise<boolean>
+  mayEnter(
+    userName: string | undefined,
+    password: Buffer | undefined,
+    address: string | undefined,
+  ): boolean | Promise<boolean>
   /** The name as it stands in the list of users: one that is only spelt otherwise must not evade what denies it something. */
   nameOf(userName: string): string
   mayPublish(client: ClientNames, topic: string): boolean

@@ -75,7 +75,7 @@ export class Reception {
     const session = this.#session
     if (session.version === null && type === PacketType.CONNECT) {
       this.#hub.stats.connects++
-      this.#later(connect(session, frame))
+      void connect(session, frame)
       return false
     }
     if (type === PacketType.AUTH && session.version === 5) return session.authentication.receive(this.#decode(frame))

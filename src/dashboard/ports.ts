@@ -17,7 +17,7 @@ export interface DashboardPlace {
 /** Who may log in. */
 export interface Users {
   /** Rejects with a BusyError, which has a `returnCode`, when too many try. */
-  mayEnter(userName: string, password: Buffer, address: string | undefined): Promise<boolean>
+  mayEnter(userName: string, password: Buffer, address: string | undefined): boolean | Promise<boolean>
 }
 
 /** A message as it passes. Its payload may be a view of something larger. */

@@ -258,5 +258,5 @@ export interface MetricsSettings {
 /** Knows the users of a password file; `access/` has one. */
 export interface Doorkeeper {
   /** Takes as long whether the user exists or not, and longer after failures. Rejects when too many log in at once. */
-  mayEnter(userName: string, password: Buffer, address: string | undefined): Promise<boolean>
+  mayEnter(userName: string, password: Buffer, address: string | undefined): boolean | Promise<boolean>
 }
