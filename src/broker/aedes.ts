@@ -61,7 +61,7 @@ export interface AedesBase extends EventEmitter, Hooks {
   readonly mq: Emitter
   readonly persistence: Persistence
   readonly closed: boolean
-  readonly connectedClients: number
+  connectedClients: number
   /** Sessions with a connection, by client identifier. Has no prototype. */
   readonly clients: Record<string, Session | undefined>
   handle: unknown
@@ -71,6 +71,7 @@ export interface AedesBase extends EventEmitter, Hooks {
   subscribe(filter: string, listener: Listener, done?: () => void): void
   unsubscribe(filter: string, listener: Listener, done?: () => void): void
   registerClient(session: Session): void
+  deleteClient(clientId: string): void
   unregisterClient(session: Session): void
 }
 

@@ -49,6 +49,11 @@ export class LocalEmitter implements Emitter {
     return this
   }
 
+  /** How many would be called for a message with this topic. */
+  count(topic: string): number {
+    return (this.#listeners.get(topic) ?? this.#find(topic)).length
+  }
+
   close(done: () => void): this {
     this.#closed = true
     setImmediate(done)

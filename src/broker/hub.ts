@@ -72,6 +72,7 @@ export class Hub extends AedesBase {
   readonly enhancedAuthentication: EnhancedAuthentication | null
   readonly strangers = new Strangers()
   readonly #hasForwardHook: boolean
+  readonly #hasPublishedHook: boolean
   /** Sessions that are being ended. */
   readonly #ending = new Map<string, Promise<void>>()
 
@@ -97,6 +98,7 @@ export class Hub extends AedesBase {
     this.parking = new Parking({ clock: deps.clock })
     this.memory = new Memory({ limits: deps.limits, clock: deps.clock, log: deps.log })
     this.#hasForwardHook = deps.hooks?.authorizeForward !== undefined
+    this.#hasPublishedHook = deps.hooks?.published !== undefined
     this.handle = (stream: Duplex, request?: IncomingMessage & { connDetails?: ConnectionDetails }) =>
       new Session({ hub: this, stream, details: request?.connDetails })
   }
@@ -124,6 +126,37 @@ export class Hub extends AedesBase {
       if (left > 0) this.departed.add(clientId, left, null)
       else await this.#expire(clientId)
     }
+  }
+
+  /** Aedes' own, for sessions that close at once: another connection of the same client has to go [MQTT-3.1.4-2]. */
+  override registerClient(session: Session): void {
+    this.clients[session.id]?.close()
+    this.connectedClients++
+    this.clients[session.id] = session
+    this.emit('client', session)
+    // Aedes itself listens there, for clients that come to other gateways.
+    this.#announce('new/clients', session.id, 1)
+  }
+
+  override unregisterClient(session: Session): void {
+    this.deleteClient(session.id)
+    this.emit('clientDisconnect', session)
+    this.#announce('disconnect/clients', session.id, 0)
+  }
+
+  /**
+   * Aedes tells other gateways, and whoever listens, of clients that come and go. Mostly that is nobody but `known`
+   * listeners, and a message that nobody hears would cost as much as the rest of CONNECT.
+   */
+  #announce(what: string, clientId: string, known: number): void {
+    const topic = `$SYS/${this.id}/${what}`
+    const isHeard =
+      !(this.mq instanceof LocalEmitter && this.mq.count(topic) <= known) ||
+      this.shared.size > 0 ||
+      this.#hasPublishedHook ||
+      this.listenerCount('publish') > 0 ||
+      this.persistence.queues.spools(topic).length > 0
+    if (isHeard) this.publish({ topic, payload: clientId })
   }
 
   /** Seconds that a session may outlive its connection; `NEVER_EXPIRES` for ever. */
@@ -165,9 +198,9 @@ export class Hub extends AedesBase {
     return ending
   }
 
-  /** Resolves when the session of this client is not about to end. */
-  async ending(clientId: string): Promise<void> {
-    await this.#ending.get(clientId)
+  /** Resolves when the session of this client, which is about to end, has ended; undefined when none is. */
+  ending(clientId: string): Promise<void> | undefined {
+    return this.#ending.get(clientId)
   }
 
   async #discard(clientId: string): Promise<void> {
@@ -212,8 +245,8 @@ export class Hub extends AedesBase {
 
   /** A message from what a publisher says. */
   messageOf(request: PublishRequest): Message {
-    const { topic, payload = '', qos = 0, retain = false, clientId, userName, properties = {} } = request
-    const { messageExpiryInterval = request.messageExpiryInterval } = properties
+    const { topic, payload = '', qos = 0, retain = false, clientId, userName, properties } = request
+    const messageExpiryInterval = properties?.messageExpiryInterval ?? request.messageExpiryInterval
     return new Message({
       topic,
       payload: Buffer.from(payload),
@@ -221,7 +254,7 @@ export class Hub extends AedesBase {
       retain: retain && this.limits.retainAvailable,
       clientId,
       userName,
-      forwarded: request.forwarded ?? encodeForwarded(properties),
+      forwarded: request.forwarded ?? (properties === undefined ? undefined : encodeForwarded(properties)),
       expiresAt: messageExpiryInterval === undefined ? undefined : this.expiryOf(messageExpiryInterval),
     })
   }

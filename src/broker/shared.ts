@@ -41,6 +41,11 @@ export class SharedSubscriptions {
     this.#hub = deps.hub
   }
 
+  /** Different ones. */
+  get size(): number {
+    return this.#groups.size
+  }
+
   /** Does nothing when the subscription is not a shared one. */
   add(clientId: string, subscription: Subscription): void {
     const share = splitShare(subscription.topic)
