@@ -46,7 +46,7 @@ typedef unsigned char byte;
 
 static struct {
   int port, pid, publishers, subscribers, topics, qos, payload, window, version, clean, alias, properties, ws, tls, retain;
-  int drain, limit;
+  int drain, limit, lockstep;
   long messages;
   double rate;
   const char *spread, *prefix, *filter; /* filter: in the place of all topics, one by one */
@@ -262,7 +262,9 @@ static uint64_t fan(void) { return strcmp(cfg.spread, "own") == 0 ? 1 : (uint64_
 
 static void fill(struct conn *c) {
   if (c->state != READY || cfg.drain) return;
-  while (c->next < c->owed && c->out_used - c->out_sent < MAX_UNSENT) {
+  /* The whole window, or nothing: what happens then does not depend on who is faster. */
+  int waits = cfg.lockstep && (c->unacked > 0 || (expected_total > 0 && received < sent * fan()));
+  while (!waits && c->next < c->owed && c->out_used - c->out_sent < MAX_UNSENT) {
     if (cfg.qos ? c->unacked >= c->window : sent * fan() - received >= (uint64_t)cfg.window * fan()) break;
     send_publish(c);
   }
@@ -634,7 +636,7 @@ static void ask(void) {
 
 static void usage(void) {
   die("run|enqueue|drain|hold|leave|connect|ask with --port --pid --publishers --subscribers --topics --spread shared|own --qos --payload "
-      "--window --messages --rate --version 4|5 --clean 0|1 --alias N --properties N --retain 1 --ws 1 --tls 1 --prefix TEXT --filter TEXT");
+      "--window --lockstep 1 --messages --rate --version 4|5 --clean 0|1 --alias N --properties N --retain 1 --ws 1 --tls 1 --prefix TEXT --filter TEXT");
 }
 
 int main(int argc, char **argv) {
@@ -642,7 +644,7 @@ int main(int argc, char **argv) {
   struct { const char *name; int *into; } flags[] = {
       {"port", &cfg.port}, {"pid", &cfg.pid}, {"publishers", &cfg.publishers}, {"subscribers", &cfg.subscribers}, {"topics", &cfg.topics},
       {"qos", &cfg.qos}, {"payload", &cfg.payload}, {"window", &cfg.window}, {"version", &cfg.version}, {"clean", &cfg.clean},
-      {"alias", &cfg.alias}, {"properties", &cfg.properties}, {"ws", &cfg.ws}, {"tls", &cfg.tls}, {"retain", &cfg.retain}};
+      {"alias", &cfg.alias}, {"properties", &cfg.properties}, {"ws", &cfg.ws}, {"tls", &cfg.tls}, {"retain", &cfg.retain}, {"lockstep", &cfg.lockstep}};
   for (int i = 2; i + 1 < argc; i += 2) {
     const char *name = argv[i] + 2; int known = 0;
     if (strcmp(name, "messages") == 0) { cfg.messages = atol(argv[i + 1]); continue; }

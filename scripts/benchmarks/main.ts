@@ -1,16 +1,27 @@
 /** `scripts/bench`: chooses what is measured. */
 import { bridgeCommand } from './bridge-command.ts'
 import { comparisonCommand } from './comparison-command.ts'
+import { countsCommand } from './counts-command.ts'
 import { devicesCommand } from './devices-command.ts'
 import { metricsCommand } from './metrics-command.ts'
 import { storeCommand } from './store-command.ts'
 
-// Ends as a program that tidies up: see StoreBroker.
+// Ends as a program that tidies up: see PinnedBroker.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
-const [first, ...rest] = process.argv.slice(2)
-if (first === 'store') await storeCommand(rest)
-else if (first === 'bridge') await bridgeCommand(rest)
-else if (first === 'devices') await devicesCommand(rest)
-else if (first === 'metrics') await metricsCommand(rest)
-else await comparisonCommand(process.argv.slice(2))
+const commands: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  store: storeCommand,
+  bridge: bridgeCommand,
+  counts: countsCommand,
+  devices: devicesCommand,
+  metrics: metricsCommand,
+}
+const [first = '', ...rest] = process.argv.slice(2)
+const command = commands[first]
+try {
+  await (command === undefined ? comparisonCommand(process.argv.slice(2)) : command(rest))
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}`)
+  // Not by exitCode: what failed may have left something running that would keep this process.
+  process.exit(1)
+}
