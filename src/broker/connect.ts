@@ -51,7 +51,9 @@ export async function connect(session: Session, frame: Buffer): Promise<void> {
     const authenticated = authenticate(session, packet, answer)
     if (authenticated !== undefined) await authenticated
     if (session.closed) return
-    if (!hub.hasRoomFor(session.id)) throw new Refusal(ReasonCode.QUOTA_EXCEEDED, 'there are as many sessions as may be')
+    if (!hub.hasRoomFor(session.id)) {
+      throw new Refusal(ReasonCode.QUOTA_EXCEEDED, 'there are as many sessions as may be')
+    }
     session.register()
     hub.departed.returned(session.id, !session.clean)
     const opened = openSession(session)
@@ -205,9 +207,7 @@ function agreeOnKeepalive(session: Session, packet: ConnectPacket, answer: Prope
 
 /** Asks aedes' hook. It may answer later. */
 function askWhetherWelcome(session: Session, packet: ConnectPacket): boolean | Promise<boolean> {
-  return answerOf(answer =>
-    session.hub.preConnect(session, packet, (error, success) => answer(!error && success)),
-  )
+  return answerOf(answer => session.hub.preConnect(session, packet, (error, success) => answer(!error && success)))
 }
 
 /**
