@@ -10,6 +10,7 @@ const NETWORK_GROUPS = 4
 
 /** What the addresses of one host have in common, to be compared with others. */
 export function neighbourhoodOf(address: string): string {
+  if (!address.includes(':')) return address
   const [bare = ''] = address.split('%', 1)
   if (!isIPv6(bare)) return address
   const groups = groupsOf(bare)

@@ -105,7 +105,8 @@ export class Entrance {
     const details = { protocol, listener: this.address, ...peer }
     // Behind a proxy it is not known yet whose it is.
     if (proxyProtocol !== true && !this.#isCounted(socket, details)) return
-    const stay = this.#deps.gate.lobby.enter(socket)
+    const isStream = (protocol === 'mqtt' || protocol === 'unix') && proxyProtocol !== true
+    const stay = this.#deps.gate.lobby.enter(socket, { isStream })
     if (stay === undefined) return
     if (proxyProtocol === true) this.#unwrap(socket, details, stay)
     else this.#secure(socket, details, stay)

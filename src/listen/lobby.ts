@@ -6,7 +6,7 @@
  * those in haste would let nobody ever finish.
  */
 import type { Socket } from 'node:net'
-import type { Clock } from '../kernel/clock.ts'
+import type { Clock, Timer } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { Throttle } from './throttle.ts'
 
@@ -18,13 +18,39 @@ const HASTE = 2_000
 const LOG_INTERVAL = 60_000
 
 /** One connection's time in the lobby. */
-export interface Stay {
-  /** The connection is a stream now: the deadline is off. Its CONNECT is still to come. */
-  arrive(): void
-  /** The CONNECT has come. */
-  leave(): void
+export class Stay {
+  /** Monotonic. */
+  readonly since: number
   /** Called at the deadline instead of destroying the socket. */
-  onLate: (() => void) | undefined
+  onLate: (() => void) | undefined = undefined
+  readonly #waiting: Map<Socket, Stay>
+  readonly #socket: Socket
+  #deadline: Timer | null = null
+
+  constructor(deps: { socket: Socket; waiting: Map<Socket, Stay>; since: number }) {
+    this.#socket = deps.socket
+    this.#waiting = deps.waiting
+    this.since = deps.since
+  }
+
+  /** There are handshakes before it is a stream: they have their time. */
+  begin(clock: Clock): void {
+    this.#deadline = clock.after(HANDSHAKE_TIMEOUT, () => {
+      if (this.onLate === undefined) this.#socket.destroy()
+      else this.onLate()
+    })
+  }
+
+  /** The connection is a stream now: the deadline is off. Its CONNECT is still to come. */
+  arrive(): void {
+    this.#deadline?.cancel()
+  }
+
+  /** The CONNECT has come. */
+  leave(): void {
+    this.#deadline?.cancel()
+    this.#waiting.delete(this.#socket)
+  }
 }
 
 export class Lobby {
@@ -33,7 +59,7 @@ export class Lobby {
   readonly #log: Log
   readonly #throttle: Throttle
   /** Oldest first. */
-  readonly #waiting = new Map<Socket, { since: number; stay: Stay }>()
+  readonly #waiting = new Map<Socket, Stay>()
 
   constructor(deps: { max: () => number; clock: Clock; log: Log }) {
     this.#max = deps.max
@@ -42,24 +68,20 @@ export class Lobby {
     this.#throttle = new Throttle({ clock: deps.clock, interval: LOG_INTERVAL })
   }
 
-  /** Undefined when there is no room; the socket is destroyed then. It leaves by itself when it closes. */
-  enter(socket: Socket): Stay | undefined {
+  /**
+   * Undefined when there is no room; the socket is destroyed then. It leaves by itself when it closes. `isStream`: there
+   * are no handshakes before it is one.
+   */
+  enter(socket: Socket, { isStream }: { isStream: boolean }): Stay | undefined {
     const since = this.#clock.monotonic()
     if (!this.#makeRoom(since)) {
       socket.destroy()
       return undefined
     }
-    const timer = this.#clock.after(HANDSHAKE_TIMEOUT, () => {
-      if (stay.onLate === undefined) socket.destroy()
-      else stay.onLate()
-    })
-    const leave = () => {
-      timer.cancel()
-      this.#waiting.delete(socket)
-    }
-    const stay: Stay = { arrive: () => timer.cancel(), leave, onLate: undefined }
-    this.#waiting.set(socket, { since, stay })
-    socket.once('close', leave)
+    const stay = new Stay({ socket, waiting: this.#waiting, since })
+    if (!isStream) stay.begin(this.#clock)
+    this.#waiting.set(socket, stay)
+    socket.on('close', () => stay.leave())
     return stay
   }
 
@@ -74,7 +96,7 @@ export class Lobby {
     )
     const [oldest] = this.#waiting
     if (oldest === undefined || now - oldest[1].since < HASTE) return false
-    oldest[1].stay.leave()
+    oldest[1].leave()
     oldest[0].destroy()
     return true
   }

@@ -149,21 +149,17 @@ export class SocketServer {
 
   #track(socket: Socket): boolean {
     // A reset by the peer is how connections end; whoever reads the stream sees 'close'.
-    socket.on('error', () => {})
-    const entered: ConnectionLimit[] = []
-    for (const limit of this.#limits) {
-      if (limit.enter()) {
-        entered.push(limit)
-        continue
-      }
-      for (const each of entered) each.leave()
+    socket.on('error', ignore)
+    const refusing = this.#limits.findIndex(limit => !limit.enter())
+    if (refusing >= 0) {
+      for (const limit of this.#limits.slice(0, refusing)) limit.leave()
       socket.destroy()
       return false
     }
     this.#sockets.add(socket)
-    socket.once('close', () => {
+    socket.on('close', () => {
       this.#sockets.delete(socket)
-      for (const limit of entered) limit.leave()
+      for (const limit of this.#limits) limit.leave()
       if (this.#sockets.size === 0) this.#onEmpty?.()
     })
     return true
@@ -179,8 +175,10 @@ export function peerOf(socket: Socket): { remoteAddress: string; remotePort: num
 
 /** IPv4 as IPv4, also when it is written as an IPv6 address. */
 export function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, '')
+  return address.includes(':') ? address.replace(/^::ffff:(?=\d+\.)/, '') : address
 }
+
+function ignore(): void {}
 
 async function listening(server: Server, settings: ListenerSettings, signal: AbortSignal): Promise<void> {
   const { protocol, host, port, path } = settings
