@@ -1,7 +1,7 @@
 /**
  * The running gateway as the web page sees it (`dashboard/ports.ts`): what its parts know, and what may be done with them.
- * Part of the composition root, with `main.ts`. Nothing here runs unless somebody looks, but for the time of each
- * connection's beginning.
+ * Part of the composition root, with `main.ts`. Nothing here runs unless somebody looks, but for
+ * who comes and goes.
  */
 import type { Fleet } from './bridge/fleet.ts'
 import { type DrainState, SPOOL_CLIENT_PREFIX } from './bridge/ports.ts'
@@ -46,7 +46,6 @@ export class GatewaySubject implements Subject {
   readonly isFirstRun: boolean
   readonly version: string
   readonly #deps: SubjectDependencies
-  readonly #connectedAt = new WeakMap<Session, number>()
   /** What is known of sessions that are away. */
   readonly #away = new Map<string, { since?: number; subscriptions?: Subscription[] }>()
 
@@ -55,10 +54,7 @@ export class GatewaySubject implements Subject {
     this.#deps = deps
     this.isFirstRun = deps.isFirstRun
     this.version = deps.version
-    hub.on('clientReady', (session: Session) => {
-      this.#connectedAt.set(session, clock.wall())
-      this.#away.delete(session.id)
-    })
+    hub.on('clientReady', (session: Session) => this.#away.delete(session.id))
     hub.on('connectionEnd', (session: Session) => {
       if (session.connected && session.queue !== null) this.#note(session.id, { since: clock.wall() })
     })
@@ -241,7 +237,7 @@ export class GatewaySubject implements Subject {
     return {
       id,
       connected: true,
-      since: this.#connectedAt.get(session),
+      since: session.since,
       user: user && shortened(user),
       address: details.remoteAddress,
       listener: details.listener,

@@ -7,6 +7,7 @@ import { MalformedPacketError, UnacceptableProtocolError } from '../mqtt/malform
 import type { Properties } from '../mqtt/properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { topicNameFault } from '../mqtt/topics.ts'
+import { answerOf } from './answer.ts'
 import { type Will, willOf } from './ending.ts'
 import type { Hub } from './hub.ts'
 import { MemoryQueue } from './memory-queue.ts'
@@ -118,13 +119,19 @@ function isGateway({ userProperties = [] }: Properties): boolean {
 }
 
 function decode(session: Session, frame: Buffer): ConnectPacket {
-  // Known before the packet is read whole: it says how to answer one that cannot be.
-  session.version = connectVersion(frame) ?? 4
   const { maxUserProperties } = session.hub.limits
-  return decodeControl(frame, undefined, {
-    protocolVersions: session.rules.versions,
-    maxUserProperties,
-  }) as ConnectPacket
+  try {
+    const packet = decodeControl(frame, undefined, {
+      protocolVersions: session.rules.versions,
+      maxUserProperties,
+    }) as ConnectPacket
+    session.version = packet.protocolVersion
+    return packet
+  } catch (error) {
+    // It says how to answer a packet that cannot be read whole.
+    session.version = connectVersion(frame) ?? 4
+    throw error
+  }
 }
 
 /** What the gateway tells an MQTT 5 client of its own limits. */
@@ -263,19 +270,6 @@ function checkPassword(session: Session, packet: ConnectPacket): Promise<void> |
   return undefined
 }
 
-/** What `ask` is answered: a promise of it only when that comes later, for a promise each costs as much as all the rest. */
-function answerOf<T>(ask: (answer: (value: T) => void) => void): T | Promise<T> {
-  let known: { value: T } | undefined
-  let tell = (value: T): void => {
-    known ??= { value }
-  }
-  ask(value => tell(value))
-  if (known !== undefined) return (known as { value: T }).value
-  return new Promise(resolve => {
-    tell = resolve
-  })
-}
-
 /** Gives the session its queue and its subscriptions. True when there was one before. */
 function openSession(session: Session): boolean | Promise<boolean> {
   const { hub, id, terms } = session
@@ -320,6 +314,7 @@ function newMemoryQueue(hub: Hub): MemoryQueue {
 function storeWill(session: Session): void {
   const { hub, will, userName, details } = session
   const { persistence } = hub
+  session.isWillStored = will !== null
   void (will === null
     ? persistence.delWill(session)
     : persistence.putWill(session, { ...will, userName, listener: details.listener }))

@@ -44,7 +44,7 @@ export function willOf(packet: {
 export function endSession(session: Session): void {
   const { hub, queue, terms } = session
   const interval = terms.sessionExpiryInterval
-  const filters = session.subscribing.filters.filter(filter => splitShare(filter) !== undefined)
+  const filters = session.subscribing.sharedCount > 0 ? session.subscribing.filters.filter(isShared) : []
   const left = filters.length > 0 ? leftBehind(session) : []
   const goesOn = queue !== null && interval > 0
   session.subscribing.close(!goesOn)
@@ -61,6 +61,10 @@ export function endSession(session: Session): void {
   if (!hub.closed) leaveTo(session, { goesOn, left, filters })
   // [MQTT-3.1.2-23] A session that was taken up by a connection which does not prolong it ends with that.
   if (queue !== null && !goesOn) void hub.discard(session.id)
+}
+
+function isShared(filter: string): boolean {
+  return splitShare(filter) !== undefined
 }
 
 /** What the end of a connection means to others. At the gateway's own stop there are none. */
@@ -86,7 +90,7 @@ function takeWill(session: Session, expiry: number): { delay: number; publish: (
   const { hub, will } = session
   session.will = null
   if (will === null) {
-    void hub.persistence.delWill(session)
+    if (session.isWillStored) void hub.persistence.delWill(session)
     return null
   }
   const publish = () => {

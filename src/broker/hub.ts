@@ -14,6 +14,7 @@ import { SPOOL_CLIENT_PREFIX } from '../bridge/ports.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { LarderError } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
+import { Wheel } from '../kernel/wheel.ts'
 import { Message } from '../mqtt/message.ts'
 import { encodeForwarded } from '../mqtt/publish-properties.ts'
 import { TopicCache } from '../mqtt/topic-cache.ts'
@@ -59,6 +60,8 @@ export class Hub extends AedesBase {
   readonly log: Log
   readonly stats: HubStats = newStats()
   readonly turn = new FlushTurn()
+  /** Of what connections wait for. */
+  readonly wheel: Wheel
   readonly topics = new TopicCache()
   readonly shared = new SharedSubscriptions({ hub: this })
   readonly links: Links
@@ -73,6 +76,8 @@ export class Hub extends AedesBase {
   readonly strangers = new Strangers()
   readonly #hasForwardHook: boolean
   readonly #hasPublishedHook: boolean
+  readonly #arrivals = `$SYS/${this.id}/new/clients`
+  readonly #departures = `$SYS/${this.id}/disconnect/clients`
   /** Sessions that are being ended. */
   readonly #ending = new Map<string, Promise<void>>()
 
@@ -88,6 +93,7 @@ export class Hub extends AedesBase {
     this.defaultRules = defaultRules(deps.limits)
     this.clock = deps.clock
     this.log = deps.log
+    this.wheel = new Wheel({ clock: deps.clock })
     this.enhancedAuthentication = deps.enhancedAuthentication ?? null
     this.departed = new DepartedSessions({
       clock: deps.clock,
@@ -135,21 +141,20 @@ export class Hub extends AedesBase {
     this.clients[session.id] = session
     this.emit('client', session)
     // Aedes itself listens there, for clients that come to other gateways.
-    this.#announce('new/clients', session.id, 1)
+    this.#announce(this.#arrivals, session.id, 1)
   }
 
   override unregisterClient(session: Session): void {
     this.deleteClient(session.id)
     this.emit('clientDisconnect', session)
-    this.#announce('disconnect/clients', session.id, 0)
+    this.#announce(this.#departures, session.id, 0)
   }
 
   /**
    * Aedes tells other gateways, and whoever listens, of clients that come and go. Mostly that is nobody but `known`
    * listeners, and a message that nobody hears would cost as much as the rest of CONNECT.
    */
-  #announce(what: string, clientId: string, known: number): void {
-    const topic = `$SYS/${this.id}/${what}`
+  #announce(topic: string, clientId: string, known: number): void {
     const isHeard =
       !(this.mq instanceof LocalEmitter && this.mq.count(topic) <= known) ||
       this.shared.size > 0 ||

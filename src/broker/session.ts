@@ -5,8 +5,8 @@
  * file joins them, splits the bytes and keeps the time.
  */
 import type { Duplex } from 'node:stream'
-import type { Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
+import type { Alarm } from '../kernel/wheel.ts'
 import { encodeControl, type ServerPacket } from '../mqtt/control.ts'
 import { FrameReader } from '../mqtt/frames.ts'
 import { MalformedPacketError } from '../mqtt/malformed.ts'
@@ -21,7 +21,6 @@ import { Authentication } from './authentication.ts'
 import { endSession, type Will } from './ending.ts'
 import type { Hub } from './hub.ts'
 import { Inbound } from './inbound.ts'
-import { KeepAlive } from './keep-alive.ts'
 import { MAX_CONNECT_PACKET, SEND_HIGH_WATER } from './limits.ts'
 import type { MemoryQueue } from './memory-queue.ts'
 import { Outbound } from './outbound.ts'
@@ -48,6 +47,10 @@ export interface ConnectionDetails {
 
 /** A peer that does not take our last bytes is cut off after this time. */
 const LINGER_MS = 2_000
+/** A client that is silent for so many times its keep alive is taken for dead [MQTT-3.1.2-24]. */
+const PATIENCE = 1.5
+
+const BEFORE_CONNECT: Terms = fixedTerms(true)
 
 export class Session {
   readonly hub: Hub
@@ -57,7 +60,6 @@ export class Session {
   readonly inbound: Inbound
   readonly outbound: Outbound
   readonly subscribing: Subscribing
-  readonly authentication: Authentication
   /** Aedes' name for the stream. */
   readonly conn: Duplex
   id = ''
@@ -68,13 +70,17 @@ export class Session {
   isBridge = false
   /** The bridge of another broker, in any version (`links.ts`). */
   isLink = false
-  terms: Terms = fixedTerms(true)
+  terms: Terms = BEFORE_CONNECT
   userName: string | undefined = undefined
   will: Will | null = null
+  /** The store has its will. */
+  isWillStored = false
   /** Seconds, as agreed on at CONNECT; 0 for none. */
   keepalive = 0
   /** CONNACK was sent. */
   connected = false
+  /** When; wall time. */
+  since: number | undefined = undefined
   closed = false
   /** PUBLISH packets of this connection, both ways. */
   publishes = { received: 0, sent: 0 }
@@ -84,9 +90,11 @@ export class Session {
   memoryQueue: MemoryQueue | null = null
   readonly #reception: Reception
   readonly #reader: FrameReader
-  /** Until CONNECT is dealt with. */
-  readonly #timer: Timer
-  readonly #keepAlive: KeepAlive
+  /** For the one thing at a time that must come soon enough: CONNECT, then any packet, at last the end of the connection. */
+  readonly #alarm: Alarm
+  /** When something came last, or was read again; monotonic. */
+  #seenAt: number
+  #authentication: Authentication | null = null
   #cause: ConnectionEnd = 'closed'
   #isRegistered = false
   #strangerBytes = 0
@@ -112,10 +120,6 @@ export class Session {
     })
     this.inbound = new Inbound({ session: this, hub, outbox: this.outbox })
     this.outbound = new Outbound({ session: this, hub, outbox: this.outbox })
-    this.authentication = new Authentication({
-      session: this,
-      enhanced: hub.enhancedAuthentication ?? this.rules.access,
-    })
     this.subscribing = new Subscribing({
       session: this,
       hub,
@@ -129,24 +133,27 @@ export class Session {
       maxPacketSize: Math.min(MAX_CONNECT_PACKET, this.rules.maxPacketSize),
       onFrame: (header, buffer, start, body, end) => this.#reception.receive(header, buffer, start, body, end),
     })
-    this.#keepAlive = new KeepAlive({
-      clock: hub.clock,
-      isHeld: () => stream.isPaused(),
-      onSilence: () => {
-        hub.emit('keepaliveTimeout', this)
-        this.fail(new MalformedPacketError('keep alive time-out', ReasonCode.KEEP_ALIVE_TIMEOUT))
-      },
-    })
-    this.#timer = hub.clock.after(hub.limits.connectTimeout, () =>
-      this.fail(new Error('CONNECT did not arrive in time')),
-    )
+    this.#seenAt = hub.clock.monotonic()
+    this.#alarm = hub.wheel.alarm(() => this.#late())
+    this.#alarm.set(hub.limits.connectTimeout)
     hub.memory.add(this)
     hub.stats.sockets++
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
     stream.on('drain', () => this.#flushed())
     stream.on('error', error => this.fail(error))
-    stream.on('close', () => this.end())
     stream.on('end', () => this.end())
+    stream.on('close', () => {
+      this.end()
+      this.#alarm.cancel()
+    })
+  }
+
+  get authentication(): Authentication {
+    this.#authentication ??= new Authentication({
+      session: this,
+      enhanced: this.hub.enhancedAuthentication ?? this.rules.access,
+    })
+    return this.#authentication
   }
 
   /** Bytes that the gateway holds because of this connection. */
@@ -165,14 +172,15 @@ export class Session {
   /** CONNACK was sent: the session is in force. */
   begin(): void {
     this.connected = true
+    this.since = this.hub.clock.wall()
     if (this.isLink) this.hub.links.add(this)
     this.details.onConnect?.()
     this.#countStranger(0)
     this.#reader.maxPacketSize = this.rules.maxPacketSize
     // [MQTT-1.5.5-1]
     this.#reader.shortestLengths = this.version === 5
-    this.#timer.cancel()
-    this.#keepAlive.start(this.keepalive)
+    if (this.keepalive > 0) this.#alarm.set(this.#patience)
+    else this.#alarm.cancel()
     const { receiveMaximum, topicAliasMaximum } = this.terms
     const window = Math.min(this.hub.limits.maxInflight, receiveMaximum)
     const aliases = topicAliasMaximum > 0 ? new AssignedAliases(topicAliasMaximum) : null
@@ -236,7 +244,7 @@ export class Session {
   /** Reads from the socket again, if nothing stands against it. */
   readOn(): void {
     if (this.closed || !this.conn.isPaused() || this.#mustWait()) return
-    this.#keepAlive.seen()
+    this.#seenAt = this.hub.clock.monotonic()
     this.conn.resume()
   }
 
@@ -277,11 +285,10 @@ export class Session {
     this.closed = true
     this.hub.emit('connectionEnd', this, this.#cause)
     this.#countStranger(0)
-    this.#timer.cancel()
-    this.#keepAlive.stop()
+    this.#alarm.cancel()
     this.#reception.close()
     this.hub.memory.delete(this)
-    this.hub.links.delete(this)
+    if (this.isLink) this.hub.links.delete(this)
     this.outbox.flush()
     endSession(this)
     if (this.#isRegistered && this.hub.clients[this.id] === this) this.hub.unregisterClient(this)
@@ -291,16 +298,37 @@ export class Session {
   /** What was written last (a CONNACK that refuses, say) may still go out; then the connection ends. */
   #hangUp(): void {
     const { conn } = this
-    conn.removeAllListeners('data')
     if (conn.destroyed) return
-    const lingering = this.hub.clock.after(LINGER_MS, () => conn.destroy())
-    conn.once('close', () => lingering.cancel())
+    this.#alarm.set(LINGER_MS)
     conn.end(() => conn.destroy())
     conn.resume()
   }
 
+  /** Milliseconds of silence that the client may keep. */
+  get #patience(): number {
+    return PATIENCE * this.keepalive * 1000
+  }
+
+  #late(): void {
+    if (this.closed) this.conn.destroy()
+    else if (this.connected) this.#listenForLife()
+    else this.fail(new Error('CONNECT did not arrive in time'))
+  }
+
+  #listenForLife(): void {
+    // The silence of a client that is not being read is ours.
+    const silence = this.conn.isPaused() ? 0 : this.hub.clock.monotonic() - this.#seenAt
+    if (silence < this.#patience) {
+      this.#alarm.set(this.#patience - silence)
+      return
+    }
+    this.hub.emit('keepaliveTimeout', this)
+    this.fail(new MalformedPacketError('keep alive time-out', ReasonCode.KEEP_ALIVE_TIMEOUT))
+  }
+
   #read(chunk: Buffer): void {
-    this.#keepAlive.seen()
+    if (this.closed) return
+    this.#seenAt = this.hub.clock.monotonic()
     this.hub.memory.moved(chunk.length)
     this.hub.stats.bytesReceived += chunk.length
     try {
