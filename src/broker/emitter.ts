@@ -1,9 +1,10 @@
 /**
  * The hub's emitter within one process: who listens to which topics. It keeps aedes' contract
  * (`mqemitter`), with two differences that make it fast: a listener with several matching filters is called
- * once for a message, and the listeners of a topic are remembered until somebody subscribes or leaves.
+ * once for a message, and the listeners of a topic are remembered until somebody who may want it subscribes or leaves.
  */
 import { FilterTree } from '../mqtt/filter-tree.ts'
+import { hasWildcards } from '../mqtt/topics.ts'
 import type { Emitter, Listener, Message } from './ports.ts'
 
 /** Answers kept: enough for a large home; when full, all are dropped and found again. */
@@ -16,14 +17,14 @@ export class LocalEmitter implements Emitter {
 
   on(filter: string, listener: Listener, done?: () => void): this {
     this.#tree.add(filter, listener)
-    this.#listeners.clear()
+    this.#forget(filter)
     if (done !== undefined) setImmediate(done)
     return this
   }
 
   removeListener(filter: string, listener: Listener, done?: () => void): this {
     this.#tree.remove(filter, listener)
-    this.#listeners.clear()
+    this.#forget(filter)
     if (done !== undefined) setImmediate(done)
     return this
   }
@@ -58,6 +59,12 @@ export class LocalEmitter implements Emitter {
     this.#closed = true
     setImmediate(done)
     return this
+  }
+
+  /** The listeners of the topics that match are others now. */
+  #forget(filter: string): void {
+    if (hasWildcards(filter)) this.#listeners.clear()
+    else this.#listeners.delete(filter)
   }
 
   #find(topic: string): readonly Listener[] {

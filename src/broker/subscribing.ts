@@ -5,6 +5,7 @@ import type { QoS } from '../mqtt/packets.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import { type Grants, grantsOf } from '../mqtt/subscription.ts'
 import { splitShare, subscriptionFault } from '../mqtt/topics.ts'
+import { answerOf } from './answer.ts'
 import type { Hub } from './hub.ts'
 import { mountedFilter } from './mount.ts'
 import { OwnSubscriptions } from './own-subscriptions.ts'
@@ -76,16 +77,17 @@ export class Subscribing {
     const durable: Promise<void>[] = []
     for (const batch of batches(requests)) {
       if (slices.isOver) await slices.next()
-      const allowed = await Promise.all(batch.map(request => this.#authorize(request)))
+      const asked = batch.map(request => this.#authorize(request))
+      const allowed = asked.some(isLater) ? await Promise.all(asked) : (asked as (Subscription | null)[])
       if (this.#session.closed) return
       const taken = allowed.map(subscription => this.#take(subscription))
       answers.push(...taken)
-      durable.push(this.#keep(taken))
+      if (this.#session.queue !== null) durable.push(this.#keep(taken))
     }
     // The subscriptions are in force: what else the client sent may be read while they become durable.
     const isKept = this.#session.queue !== null
     if (isKept) this.#session.resume()
-    await Promise.all(durable)
+    if (durable.length > 0) await Promise.all(durable)
     if (this.#session.closed) return
     // [MQTT-3.8.4-4] [MQTT-3.8.4-5]
     const granted = answers.map(({ code }) => code)
@@ -125,7 +127,7 @@ export class Subscribing {
       }
     }
     this.#session.resume()
-    await Promise.all(durable)
+    if (durable.length > 0) await Promise.all(durable)
     if (this.#session.closed) return
     // [MQTT-3.10.4-5]
     this.#session.sendControl({ cmd: 'unsuback', messageId: packet.messageId, granted })
@@ -181,19 +183,17 @@ export class Subscribing {
   /** Resolves when the subscriptions of a session that is kept are durable. */
   #keep(answers: readonly Answer[]): Promise<void> {
     const subscriptions = answers.filter(isGiven).map(({ subscription }) => subscription)
-    if (this.#session.queue === null || subscriptions.length === 0) return Promise.resolve()
+    if (subscriptions.length === 0) return Promise.resolve()
     return handled(this.#hub.persistence.addSubscriptions(this.#session, subscriptions))
   }
 
-  #authorize(subscription: Subscription): Promise<Subscription | null> {
-    if (this.#session.rules.access?.maySubscribe(this.#session, subscription.topic) === false) {
-      return Promise.resolve(null)
-    }
-    return new Promise(resolve => {
+  #authorize(subscription: Subscription): Subscription | null | Promise<Subscription | null> {
+    if (this.#session.rules.access?.maySubscribe(this.#session, subscription.topic) === false) return null
+    return answerOf(answer =>
       this.#hub.authorizeSubscribe(this.#session, subscription, (error, allowed) =>
-        resolve(error !== null && error !== undefined ? null : (allowed ?? null)),
-      )
-    })
+        answer(error !== null && error !== undefined ? null : (allowed ?? null)),
+      ),
+    )
   }
 
   /** With RETAIN set [MQTT-3.3.1-8]. */
@@ -239,6 +239,10 @@ export class Subscribing {
 
 function isGiven(answer: Answer): answer is Extract<Answer, { isNew: boolean }> {
   return answer.subscription !== null
+}
+
+function isLater(answer: unknown): boolean {
+  return answer instanceof Promise
 }
 
 /** It is awaited later, and may be rejected before. */

@@ -5,7 +5,7 @@
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
 import { grantsOf, isMeant } from '../mqtt/subscription.ts'
-import { splitShare } from '../mqtt/topics.ts'
+import { hasWildcards, splitShare } from '../mqtt/topics.ts'
 import type { LevelQueue } from './queue.ts'
 
 /** Answers kept: enough for a large home; when full, all are dropped and found again. */
@@ -70,7 +70,7 @@ export class Subscriptions {
     else this.#shared++
     if (subscription.qos > 0) this.#queued++
     if (subscription.spool === true) this.#spools++
-    this.#targets.clear()
+    this.#forgetTargets(subscription.topic)
   }
 
   /** Returns false when there was no such subscription. */
@@ -81,7 +81,7 @@ export class Subscriptions {
     filters.delete(filter)
     if (filters.size === 0) this.#bySession.delete(queue)
     this.#forget(before)
-    this.#targets.clear()
+    this.#forgetTargets(filter)
     return true
   }
 
@@ -132,6 +132,12 @@ export class Subscriptions {
     if (this.#targets.size >= MAX_CACHED_TOPICS) this.#targets.clear()
     this.#targets.set(topic, targets)
     return targets
+  }
+
+  /** The queues of the topics that match are others now. */
+  #forgetTargets(filter: string): void {
+    if (hasWildcards(filter)) this.#targets.clear()
+    else this.#targets.delete(filter)
   }
 
   #forget(subscribed: Subscribed): void {
