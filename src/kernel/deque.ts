@@ -2,8 +2,14 @@
  * A double-ended queue on a ring, so that taking from the front of a long queue costs the same as from
  * a short one. It grows as needed: who owns one bounds it.
  */
+
+/** Places of the first ring; a power of two, as all are. */
+const FIRST_PLACES = 8
+/** The ring of one that never held anything: most sessions have several of those. Never written to. */
+const NOTHING: undefined[] = new Array(0)
+
 export class Deque<T> {
-  #ring: (T | undefined)[] = new Array(8)
+  #ring: (T | undefined)[] = NOTHING
   #head = 0
   #length = 0
 
@@ -33,7 +39,7 @@ export class Deque<T> {
   }
 
   clear(): void {
-    this.#ring = new Array(8)
+    this.#ring = NOTHING
     this.#head = 0
     this.#length = 0
   }
@@ -43,7 +49,7 @@ export class Deque<T> {
   }
 
   #grow(): void {
-    const grown: (T | undefined)[] = new Array(this.#ring.length * 2)
+    const grown: (T | undefined)[] = new Array(Math.max(FIRST_PLACES, this.#ring.length * 2))
     for (let i = 0; i < this.#length; i++) grown[i] = this.at(i)
     this.#ring = grown
     this.#head = 0

@@ -18,9 +18,9 @@ export function encodeConnack(packet: ConnackPacket, protocolVersion: ProtocolVe
   const { sessionPresent, returnCode, properties = {} } = packet
   const header = PacketType.CONNACK << 4
   // [MQTT-3.2.2-1]
-  const start = Buffer.from([sessionPresent ? 1 : 0, returnCode])
-  if (protocolVersion !== 5) return encodePacket(header, start)
+  const flags = sessionPresent ? 1 : 0
+  if (protocolVersion !== 5) return Buffer.from([header, 2, flags, returnCode])
   // [MQTT-3.2.2-8]
   checkReasonCode(PacketType.CONNACK, returnCode)
-  return encodePacket(header, start, encodeProperties(properties))
+  return encodePacket(header, Buffer.from([flags, returnCode]), encodeProperties(properties))
 }
