@@ -173,7 +173,8 @@ export class Committer {
         void this.#run()
       })
     } else if (urgency === 'lazy') {
-      this.#schedule(LAZY_DELAY_MS)
+      // No timer that runs is longer, but for a retry's.
+      if (this.#timer === null) this.#schedule(LAZY_DELAY_MS)
     } else if (this.#ripening === null) {
       this.#ripe = 0
       this.#ripen()

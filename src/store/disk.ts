@@ -161,8 +161,9 @@ export class Disk implements BatchWriter, Records {
   }
 
   async #page(range: Range, limit: number, snapshot?: LevelSnapshot): Promise<[Buffer, Buffer | undefined][]> {
-    const records = await this.#pageRaw(range, limit, snapshot)
-    return records.map(([key, value]) => [key, this.#unseal(key, value)])
+    const records: [Buffer, Buffer | undefined][] = await this.#pageRaw(range, limit, snapshot)
+    for (const record of records) record[1] = this.#unseal(record[0], record[1] as Buffer)
+    return records
   }
 
   async #pageRaw(range: Range, limit: number, snapshot?: LevelSnapshot): Promise<StoredRecord[]> {
@@ -248,7 +249,8 @@ export class Disk implements BatchWriter, Records {
 
   #unseal(key: Buffer, value: Buffer): Buffer | undefined {
     const end = value.length - SEAL_LENGTH
-    if (end >= 0 && value.readUInt32BE(end) === checksum(key, value.subarray(0, end))) return value.subarray(0, end)
+    const unsealed = value.subarray(0, Math.max(0, end))
+    if (end >= 0 && value.readUInt32BE(end) === checksum(key, unsealed)) return unsealed
     this.#tellDamaged(key)
     return undefined
   }
@@ -280,7 +282,7 @@ export function isFull(error: unknown): boolean {
 /** The value as it is written: with its checksum behind it. */
 export function seal(key: Buffer, value: Buffer): Buffer {
   const sealed = Buffer.allocUnsafe(value.length + SEAL_LENGTH)
-  value.copy(sealed)
+  sealed.set(value)
   sealed.writeUInt32BE(checksum(key, value), value.length)
   return sealed
 }

@@ -132,7 +132,7 @@ export class Engine implements QueueEngine, QueueStore {
     }
     if (isRetained) this.#retained.set(message)
     const receipt = received === undefined ? undefined : this.#incoming.receiptOf(received)
-    const entry = this.#enter(message, { mustCommit, window, settlement, receipt })
+    const entry = this.#enter(message, mustCommit, window, settlement, receipt)
     let urgency: Urgency = mustCommit ? 'now' : 'soon'
     for (const target of targets) if (this.#enqueue(entry, target)) urgency = 'now'
     if (entry.isAlive) this.#committer.add(entry, urgency)
@@ -179,8 +179,7 @@ export class Engine implements QueueEngine, QueueStore {
 
   /** False when the message needs a disk that has no room, or a queue that has none and may not drop. */
   #mayAccept(message: Message, targets: readonly QueueTarget[], mustCommit: boolean): boolean {
-    const needsDisk = mustCommit || targets.some(({ queue }) => !(queue as LevelQueue).attached)
-    if (needsDisk && !this.#hasRoom()) return false
+    if (!this.#hasRoom() && (mustCommit || targets.some(({ queue }) => !(queue as LevelQueue).attached))) return false
     if (this.#quota.limits.overflow !== 'reject') return true
     return !targets.some(({ queue }) => this.#isFull(queue as LevelQueue, message))
   }
@@ -215,7 +214,7 @@ export class Engine implements QueueEngine, QueueStore {
     const qos = spooledQos(message, grant)
     if (qos === 0) return
     const { subscriptionIdentifiers } = grant
-    const entry = this.#enter(message, { mustCommit: false, window: 0, settlement: null })
+    const entry = this.#enter(message, false, 0, null)
     entry.refs.push(queue.append(entry, { qos, retain: true, subscriptionIdentifiers, isShared: false }))
     entry.waiting++
     this.#committer.add(entry, queue.attached ? 'soon' : 'now')
@@ -363,10 +362,14 @@ export class Engine implements QueueEngine, QueueStore {
 
   #enter(
     message: Message,
-    options: { mustCommit: boolean; window: number; settlement: Settlement | null; receipt?: Receipt | undefined },
+    mustCommit: boolean,
+    window: number,
+    settlement: Settlement | null,
+    receipt?: Receipt,
   ): Entry {
     const id = this.#sessions.nextMessage(this.#reserve)
-    return new Entry({ id, message, acceptedAt: this.#time.now(), state: PENDING, ...options })
+    const acceptedAt = this.#time.now()
+    return new Entry({ id, message, acceptedAt, state: PENDING, mustCommit, window, settlement, receipt })
   }
 }
 

@@ -7,7 +7,7 @@
 import type { Delivery, Message, Settlement } from '../broker/ports.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import type { LevelQueue } from './queue.ts'
-import { encodeBody, encodeReference } from './records.ts'
+import { encodeReference } from './records.ts'
 
 export const PENDING = 0
 export const COMMITTING = 1
@@ -194,18 +194,8 @@ export class Ref implements Delivery {
   record(): Buffer {
     const { entry, qos, retain, subscriptionIdentifiers, isShared, size, packetId } = this
     const released = this.released ?? this.releasing
-    const body = entry.isInline ? encodeBody(entry.message, entry.acceptedAt, []) : undefined
     const message = entry.id
-    return encodeReference({
-      message,
-      qos,
-      retain,
-      subscriptionIdentifiers,
-      isShared,
-      released,
-      size,
-      packetId,
-      body,
-    })
+    const reference = { message, qos, retain, subscriptionIdentifiers, isShared, released, size, packetId }
+    return encodeReference(reference, entry.isInline ? entry : undefined)
   }
 }

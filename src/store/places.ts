@@ -51,8 +51,10 @@ export class Places {
 
   /** A place was left; `head` moves past everything that is gone. */
   leave(index: number): void {
-    this.#gaps.add(index)
-    this.#advance()
+    // Mostly it is the oldest that is left.
+    if (index === this.#head) this.#head++
+    else this.#gaps.add(index)
+    if (this.#gaps.size > 0) this.#advance()
   }
 
   /** The places in `[from, until)` are not on disk: they were left before. */

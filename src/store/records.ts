@@ -50,6 +50,8 @@ export interface Body {
 }
 
 const PLACE_LENGTH = 10
+const NO_PLACES: readonly Place[] = []
+const NO_IDENTIFIERS: readonly number[] = []
 /** Six bytes that stand for a time that never comes. */
 const NEVER = 2 ** 48 - 1
 const REFERENCE_LENGTH = 13
@@ -68,13 +70,17 @@ const FLAG_EXPIRY = 0b0010_0000
 const FLAG_BROKER = 0b0100_0000
 const FLAG_TEXT = 0b1000_0000
 
-export function encodeReference(reference: Reference): Buffer {
-  const { packetId, released, subscriptionIdentifiers: identifiers = [], body } = reference
+/** With `content`, the message stands in the reference itself; without, it has a record of its own. */
+export function encodeReference(
+  reference: Omit<Reference, 'body'>,
+  content: Pick<Body, 'message' | 'acceptedAt'> | undefined,
+): Buffer {
+  const { packetId, released, subscriptionIdentifiers: identifiers = NO_IDENTIFIERS } = reference
   const named = packetId !== undefined
   const releasedLength = released === undefined ? 0 : 6
-  const bodyLength = body === undefined ? 0 : 2 + body.length
+  const contentLength = content === undefined ? 0 : 2 + bodyLength(content.message, NO_PLACES)
   const value = Buffer.allocUnsafe(
-    REFERENCE_LENGTH + (named ? 2 : 0) + releasedLength + bodyLength + 4 * identifiers.length,
+    REFERENCE_LENGTH + (named ? 2 : 0) + releasedLength + contentLength + 4 * identifiers.length,
   )
   value.writeUIntBE(reference.message, 0, 6)
   value[6] =
@@ -84,14 +90,14 @@ export function encodeReference(reference: Reference): Buffer {
     (released === undefined ? 0 : FLAG_RELEASED) |
     (named ? FLAG_PACKET_ID : 0) |
     (reference.isShared ? FLAG_SHARED : 0) |
-    (body === undefined ? 0 : FLAG_BODY)
+    (content === undefined ? 0 : FLAG_BODY)
   let at = value.writeUIntBE(reference.size, 7, 6)
   if (named) at = value.writeUInt16BE(packetId, at)
   if (released !== undefined) at = value.writeUIntBE(released, at, 6)
   // Without a body, the length says how many there are.
-  if (body !== undefined) at = value.writeUInt16BE(identifiers.length, at)
+  if (content !== undefined) at = value.writeUInt16BE(identifiers.length, at)
   for (const identifier of identifiers) at = value.writeUInt32BE(identifier, at)
-  body?.copy(value, at)
+  if (content !== undefined) writeBody(value, at, content.message, content.acceptedAt, NO_PLACES)
   return value
 }
 
@@ -154,27 +160,34 @@ export function decodePosition(value: Buffer): Position {
 
 /** A message, when it came, and the places that wait for it. Retained messages are written with no places. */
 export function encodeBody(message: Message, acceptedAt: number, places: readonly Place[]): Buffer {
-  const origin = message.brokerId
-  const brokerLength = origin === undefined ? 0 : Buffer.byteLength(origin)
-  // Aedes' contract lets a payload be a string and wants it back as one.
-  const text = typeof (message.payload as unknown) === 'string'
-  const payload = text ? Buffer.from(message.payload as unknown as string) : message.payload
-  const brokerPart = origin === undefined ? 0 : 1 + brokerLength + 6
-  const { forwarded, expiresAt } = message
-  const forwardedPart = forwarded === undefined ? 0 : 4 + forwarded.length
-  const expiryPart = expiresAt === undefined ? 0 : 6
-  const value = Buffer.allocUnsafe(
+  const value = Buffer.allocUnsafe(bodyLength(message, places))
+  writeBody(value, 0, message, acceptedAt, places)
+  return value
+}
+
+function bodyLength(
+  { brokerId, forwarded, expiresAt, topicBytes, payload }: Message,
+  places: readonly Place[],
+): number {
+  return (
     4 +
-      places.length * PLACE_LENGTH +
-      6 +
-      1 +
-      brokerPart +
-      forwardedPart +
-      expiryPart +
-      message.topicBytes.length +
-      payload.length,
+    places.length * PLACE_LENGTH +
+    6 +
+    1 +
+    (brokerId === undefined ? 0 : 1 + Buffer.byteLength(brokerId) + 6) +
+    (forwarded === undefined ? 0 : 4 + forwarded.length) +
+    (expiresAt === undefined ? 0 : 6) +
+    topicBytes.length +
+    // Aedes' contract lets a payload be a string and wants it back as one.
+    (typeof (payload as unknown) === 'string' ? Buffer.byteLength(payload) : payload.length)
   )
-  let at = value.writeUInt32BE(places.length, 0)
+}
+
+function writeBody(value: Buffer, at: number, message: Message, acceptedAt: number, places: readonly Place[]): void {
+  const { brokerId, forwarded, expiresAt } = message
+  const payload = message.payload as Buffer | string
+  const isText = typeof payload === 'string'
+  at = value.writeUInt32BE(places.length, at)
   for (const place of places) {
     at = value.writeUInt32BE(place.session, at)
     at = value.writeUIntBE(place.index, at, 6)
@@ -186,11 +199,12 @@ export function encodeBody(message: Message, acceptedAt: number, places: readonl
     (message.dup ? FLAG_DUP : 0) |
     (forwarded === undefined ? 0 : FLAG_FORWARDED) |
     (expiresAt === undefined ? 0 : FLAG_EXPIRY) |
-    (origin === undefined ? 0 : FLAG_BROKER) |
-    (text ? FLAG_TEXT : 0)
-  if (origin !== undefined) {
-    value[at++] = brokerLength
-    at += value.write(origin, at)
+    (brokerId === undefined ? 0 : FLAG_BROKER) |
+    (isText ? FLAG_TEXT : 0)
+  if (brokerId !== undefined) {
+    const length = value.write(brokerId, at + 1)
+    value[at] = length
+    at += 1 + length
     at = value.writeUIntBE(message.brokerCounter, at, 6)
   }
   if (forwarded !== undefined) {
@@ -198,9 +212,10 @@ export function encodeBody(message: Message, acceptedAt: number, places: readonl
     at += forwarded.copy(value, at)
   }
   if (expiresAt !== undefined) at = value.writeUIntBE(Math.max(0, Math.round(expiresAt)), at, 6)
-  at += message.topicBytes.copy(value, at)
-  payload.copy(value, at)
-  return value
+  value.set(message.topicBytes, at)
+  at += message.topicBytes.length
+  if (isText) value.write(payload, at)
+  else value.set(payload, at)
 }
 
 /** Reads what `encodeBody` wrote. Throws a RangeError when the record is too short. */
