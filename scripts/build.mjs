@@ -17,10 +17,12 @@ import { buildPage } from './build-page.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+/** LevelDB itself. The forty files of JavaScript around it are bundled. */
+const BINDING = 'classic-level/binding.js'
+
 /** Packages that are loaded from node_modules: they bring compiled code, or are looked for and may be absent. */
 const EXTERNAL = [
-  'classic-level',
-  'level',
+  BINDING,
   'serialport',
   'onoff',
   'epoll',
@@ -32,9 +34,37 @@ const EXTERNAL = [
   'utf-8-validate',
 ]
 
+/**
+ * What packages load and Larder never comes to, by the package: aedes' own sessions, emitter and store, in whose places
+ * ours stand; pino's threads, files and masks, because a log line is handed to our own `write`.
+ */
+const UNUSED = {
+  aedes: ['./lib/client.js', 'aedes-persistence', 'mqemitter'],
+  pino: ['./transport', './lib/transport', 'sonic-boom', '@pinojs/redact'],
+}
+
+/** Characters. A stack trace names lines, so that they must not be a whole file. */
+const LINE_LIMIT = 160
+
 /** Bundled CommonJS calls `require` for Node's own modules, which an ES module does not have. */
 const REQUIRE =
   "import { createRequire as larderCreateRequire } from 'node:module'\nconst require = larderCreateRequire(import.meta.url)"
+
+/** Whoever comes to it all the same is told. */
+const LEFT_OUT = `module.exports = function () { throw new Error('this part of a package is left out of the build: scripts/build.mjs') }`
+
+/** Where a package's import leads to. */
+const imports = {
+  name: 'imports',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /./ }, ({ path, importer }) => {
+      const user = packageOf(importer)
+      if (user === 'classic-level' && path === './binding') return { path: BINDING, external: true }
+      return UNUSED[user]?.includes(path) ? { path: `${user} ${path}`, namespace: 'left-out' } : undefined
+    })
+    onLoad({ filter: /./, namespace: 'left-out' }, () => ({ contents: LEFT_OUT }))
+  },
+}
 
 /** What every bundle has in common. Node 20 is the oldest that runs it. */
 const common = {
@@ -56,6 +86,13 @@ async function buildProgram() {
     outdir: 'dist',
     splitting: true,
     external: EXTERNAL,
+    // The text of the program stays in memory, and is read through at each start. Names stay: they stand in stack traces.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: LINE_LIMIT,
+    // The package is Node's own streams once more, for browsers and old versions.
+    alias: { 'readable-stream': 'node:stream' },
+    plugins: [imports],
     banner: { js: REQUIRE },
   })
   // Chunks have hashes in their names: those of earlier builds would pile up and be packed. They go last, so
@@ -95,9 +132,14 @@ function runtimePackages() {
     const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
     for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) visit(dependency, folder)
   }
-  for (const name of EXTERNAL) visit(name, '.')
+  for (const name of EXTERNAL) visit(packageOf(`/node_modules/${name}`), '.')
   // A package inside another's folder is copied with it.
   return [...found].filter(folder => folder.lastIndexOf('node_modules') === 0).sort()
+}
+
+/** The package that a file belongs to. */
+function packageOf(path) {
+  return /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]
 }
 
 function entries(folder) {

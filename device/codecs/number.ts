@@ -9,9 +9,11 @@ import { excerpt } from './values.ts'
 
 /**
  * A number, then perhaps a unit: one word of up to 16 characters, with no digits but the powers 2 and 3 (`m3`).
- * A degree sign in Latin-1 is no UTF-8 and arrives as U+FFFD.
+ * A degree sign in Latin-1 is no UTF-8 and arrives as U+FFFD. Per mille, degree, powers and dot are written as escapes,
+ * because one such character doubles what the text of the bundle takes in memory.
  */
-const LINE = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:[\p{L}%‰°][\p{L}23%°/²³·^*-]{0,15}|\uFFFD[CF])?$/u
+const LINE =
+  /^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:[\p{L}%\u2030\xb0][\p{L}23%\xb0/\xb2\xb3\xb7^*-]{0,15}|\uFFFD[CF])?$/u
 
 export function numberCodec({ maxLine }: { maxLine: number }, events: CodecEvents): Codec {
   return lineCodec({ maxLine, decode, mayBeTail: () => true }, events)
