@@ -1,5 +1,5 @@
 /** The chart of `scripts/bench`: how many times less processor time than the rival, by scenario, as SVG. */
-import type { Cell } from './comparison.ts'
+import type { Report } from './comparison.ts'
 
 const WIDTH = 830
 const ROW = 22
@@ -7,15 +7,13 @@ const LEFT = 320
 const RIGHT = 60
 const TOP = 56
 
-interface Labels {
-  readonly machine: string
-  readonly date: string
+interface Sides {
   readonly ours: string
   readonly rival: string
 }
 
 /** Bars on a logarithmic axis: at 1 both need the same, beyond it we need less. */
-export function chart(cells: readonly Cell[], { machine, date, ours, rival }: Labels): string {
+export function chart({ cells, machine, date }: Report, { ours, rival }: Sides): string {
   const figureOf = (broker: string, scenario: string) =>
     cells.find(cell => cell.broker === broker && cell.scenario === scenario)?.figure
   const rows = [...new Set(cells.map(({ scenario }) => scenario))].flatMap(scenario => {

@@ -23,6 +23,11 @@ export function count(number: number): string {
   return Math.round(number).toLocaleString('en')
 }
 
+/** Three digits, or what is left of them. */
+export function short(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
+}
+
 /** The middle one; of an even number the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)

@@ -3,7 +3,7 @@
  * meets them alike. The median of the rounds counts.
  */
 import { median } from './command-line.ts'
-import type { Contestant, Running } from './contestants.ts'
+import { type Contestant, type Running, startUpstream } from './contestants.ts'
 import type { Figure, Scenario } from './scenarios.ts'
 
 export interface Cell {
@@ -16,14 +16,26 @@ export interface Cell {
   readonly fault?: string
 }
 
+/** What `--json` writes. */
+export interface Report {
+  /** Of the day, as 2026-01-31. */
+  readonly date: string
+  readonly machine: string
+  readonly brokers: readonly { readonly name: string; readonly about: string }[]
+  readonly rounds: number
+  /** Of the whole load. */
+  readonly percent: number
+  readonly cells: readonly Cell[]
+}
+
 export interface ComparisonOptions {
   readonly brokers: readonly Contestant[]
   readonly scenarios: readonly Scenario[]
   readonly rounds: number
   /** Part of the whole load. */
   readonly size: number
-  /** Told of each scenario when all have been measured at it. */
-  tell(scenario: Scenario, cells: readonly Cell[]): void
+  /** Told of each scenario when all have been measured at it: of those cells, and of all so far. */
+  tell(scenario: Scenario, cells: readonly Cell[], all: readonly Cell[]): void
 }
 
 export async function compare(options: ComparisonOptions): Promise<Cell[]> {
@@ -65,14 +77,14 @@ async function takeTurns(
         ...(fault === undefined ? {} : { fault }),
       }
     })
-    tell(scenario, cells)
     all.push(...cells)
+    tell(scenario, cells, all)
   }
   return all
 }
 
-function canDo(broker: Contestant, { transport = 'tcp', is5 = false }: Scenario): boolean {
-  return broker.transports.includes(transport) && (broker.speaks5 || !is5)
+function canDo(broker: Contestant, { transport = 'tcp', is5 = false, isBridge = false }: Scenario): boolean {
+  return broker.transports.includes(transport) && (broker.speaks5 || !is5) && (broker.bridges || !isBridge)
 }
 
 async function measure(
@@ -81,6 +93,12 @@ async function measure(
   scenario: Scenario,
   size: number,
 ): Promise<Figure> {
+  if (scenario.isBridge) {
+    await using upstream = await startUpstream()
+    if (upstream === undefined) throw new Error('the upstream is a mosquitto, which is not installed')
+    await using running = await broker.start(upstream.port)
+    return await scenario.measure(running, size, upstream.port)
+  }
   if (scenario.fresh !== true) return scenario.measure(standing.get(broker.name) as Running, size)
   await using running = await broker.start()
   return await scenario.measure(running, size)
@@ -89,14 +107,11 @@ async function measure(
 /** Medians; of what was lost, the sum. */
 function summarise(figures: readonly Figure[]): Figure {
   const [first] = figures as [Figure]
-  const of = (key: 'value' | 'rate' | 'generator') => median(figures.map(figure => figure[key] ?? Number.NaN))
-  const sum = (key: 'lost' | 'misordered') => figures.reduce((total, figure) => total + (figure[key] ?? 0), 0)
-  return {
-    value: of('value'),
-    unit: first.unit,
-    ...(first.rate === undefined ? {} : { rate: of('rate') }),
-    ...(first.generator === undefined ? {} : { generator: of('generator') }),
-    lost: sum('lost'),
-    misordered: sum('misordered'),
-  }
+  const keys = Object.keys(first) as (keyof Figure)[]
+  const entries = keys.map(key => {
+    if (key === 'unit') return [key, first.unit]
+    const values = figures.map(figure => figure[key] ?? Number.NaN)
+    return [key, key === 'lost' || key === 'misordered' ? values.reduce((a, b) => a + b) : median(values)]
+  })
+  return Object.fromEntries(entries)
 }

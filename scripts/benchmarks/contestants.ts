@@ -1,23 +1,27 @@
 /**
- * The brokers that `scripts/bench` compares, each on core 0 with a folder of its own on a real disk. Larder has its
- * store, and acknowledges what is on the disk; the others hold everything in memory, which is the least that they can do.
+ * The brokers that `scripts/bench` compares. Larder has its store, and acknowledges what is on the disk; the others hold
+ * everything in memory, which is the least that they can do. None has a web page, or limits that a load would meet.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Authority } from '../../test/support/certificates.ts'
+import { Authority, type Pair } from '../../test/support/certificates.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { ROOT } from '../../test/support/gateway.ts'
 import { findBinary } from '../../test/support/needs.ts'
-import { Process } from '../../test/support/process.ts'
-import { CORE } from './core.ts'
-import { untilConnack } from './queue-load.ts'
+import { OTHER_CORE } from './core.ts'
+import { PinnedBroker, writeLines } from './pinned-broker.ts'
 
-/** Where the data lies: /tmp may be in memory. */
-const DISK = '/var/tmp'
-/** ms for a broker to answer. */
-const PATIENCE = 60_000
 /** More than any scenario has under way for one client. */
 const MAX_INFLIGHT = 1_000
+/** What is below it goes over the bridge of a broker that has one. */
+export const BRIDGED = 'bridged'
+
+/** The one that all are compared with. */
+export const RIVAL = 'mosquitto'
+export const OURS = 'larder'
 
 export type Transport = 'tcp' | 'ws' | 'tls'
 
@@ -33,8 +37,10 @@ export interface Contestant {
   readonly transports: readonly Transport[]
   /** Speaks MQTT 5. */
   readonly speaks5: boolean
-  /** A fresh one that accepts connections. */
-  start(): Promise<Running>
+  /** Can be told to bridge. */
+  readonly bridges: boolean
+  /** A fresh one that accepts connections, with a bridge to `upstream`, a port, if that is given. */
+  start(upstream?: number): Promise<Running>
 }
 
 export interface Running extends AsyncDisposable {
@@ -44,16 +50,51 @@ export interface Running extends AsyncDisposable {
   readonly startTime: number | undefined
 }
 
-type Lines = (folder: string, ports: Ports, pair: { cert: string; key: string }) => string[]
+interface Place {
+  readonly folder: string
+  readonly ports: Ports
+  readonly pair: Pair
+  readonly upstream: number | undefined
+}
+
+type Command = [string, ...string[]]
+/** A certificate for 127.0.0.1 and its key, as text. */
+type Pem = Readonly<Record<keyof Pair, string>>
+type Certificate = () => Promise<Pem>
 
 /** All that are installed, and the caller's own: `name=port:pid`. */
 export function contestants(given: readonly string[]): Contestant[] {
   const mosquitto = findBinary('mosquitto')
-  return [larder(), ...(mosquitto === undefined ? [] : [mosquittoOf(mosquitto)]), aedes(), ...given.map(runningAlready)]
+  // To make one takes longer than to start a broker.
+  let made: Promise<Pem> | undefined
+  const certificate = () => {
+    made ??= makeCertificate()
+    return made
+  }
+  return [
+    larder(certificate),
+    ...(mosquitto === undefined ? [] : [mosquittoOf(mosquitto, certificate)]),
+    aedes(),
+    ...given.map(runningAlready),
+  ]
 }
 
-function larder(): Contestant {
-  const lines: Lines = (folder, { tcp, ws, tls }, { cert, key }) => [
+/** Where bridges lead: a mosquitto beside the generator, the same for all. Undefined when it is not installed. */
+export async function startUpstream(): Promise<PinnedBroker | undefined> {
+  const binary = findBinary('mosquitto')
+  if (binary === undefined) return undefined
+  return await PinnedBroker.start({
+    name: 'the upstream',
+    core: OTHER_CORE,
+    prepare: async (port, folder) => {
+      const lines = [...MOSQUITTO, `listener ${port} 127.0.0.1`]
+      return [binary, '-c', await writeLines(folder, 'mosquitto.conf', lines)]
+    },
+  })
+}
+
+function larder(certificate: Certificate): Contestant {
+  const lines = ({ folder, ports: { tcp, ws, tls }, pair: { cert, key }, upstream }: Place) => [
     `data_dir: '${folder}/data'`,
     'listeners:',
     `  - mqtt://127.0.0.1:${tcp}`,
@@ -61,47 +102,78 @@ function larder(): Contestant {
     `  - { url: 'mqtts://127.0.0.1:${tls}', tls: { cert: '${cert}', key: '${key}' } }`,
     'store: { durability: ack }',
     `limits: { max_inflight: ${MAX_INFLIGHT}, max_queued_messages: 10000000, max_total_messages: 10000000, max_subscriptions: 20000, max_connections: 20000 }`,
+    'dashboard: off',
     'log: { level: warn }',
+    ...(upstream === undefined
+      ? []
+      : [
+          'bridges:',
+          '  - name: upstream',
+          `    url: mqtt://127.0.0.1:${upstream}`,
+          '    version: "3.1.1"',
+          `    max_inflight: ${MAX_INFLIGHT}`,
+          `    out: [{ filter: ${BRIDGED}/# }]`,
+        ]),
   ]
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
   return {
-    name: 'larder',
-    about: 'store on disk, acknowledged means synced',
+    name: OURS,
+    about: `${version}${commitOf()}, store on disk, acknowledged means synced`,
     transports: ['tcp', 'ws', 'tls'],
     speaks5: true,
-    start: () =>
-      launch('larder.yaml', lines, file => [process.execPath, join(ROOT, 'dist/larder.js'), 'start', '-c', file]),
+    bridges: true,
+    start: launcher(OURS, certificate, async place => {
+      const file = await writeLines(place.folder, 'larder.yaml', lines(place))
+      return [process.execPath, join(ROOT, 'dist/larder.js'), 'start', '-c', file]
+    }),
   }
 }
 
-function mosquittoOf(binary: string): Contestant {
-  const lines: Lines = (_, { tcp, ws, tls }, { cert, key }) => [
-    ...['allow_anonymous true', 'log_dest none', 'user root', 'persistence false', 'set_tcp_nodelay true'],
-    ...['max_queued_messages 0', `max_inflight_messages ${MAX_INFLIGHT}`],
+const MOSQUITTO = [
+  ...['allow_anonymous true', 'log_dest none', 'user root', 'persistence false', 'set_tcp_nodelay true'],
+  ...['max_queued_messages 0', `max_inflight_messages ${MAX_INFLIGHT}`],
+]
+
+function mosquittoOf(binary: string, certificate: Certificate): Contestant {
+  const lines = ({ ports: { tcp, ws, tls }, pair: { cert, key }, upstream }: Place) => [
+    ...MOSQUITTO,
     `listener ${tcp} 127.0.0.1`,
     ...[`listener ${ws} 127.0.0.1`, 'protocol websockets'],
     ...[`listener ${tls} 127.0.0.1`, `certfile ${cert}`, `keyfile ${key}`],
+    ...(upstream === undefined
+      ? []
+      : [
+          ...['connection upstream', `address 127.0.0.1:${upstream}`, `topic ${BRIDGED}/# out 1`],
+          ...['cleansession false', 'notifications false', 'try_private false', 'restart_timeout 1'],
+        ]),
   ]
+  // It ends with status 3 when asked for help.
+  const version = /version (\S+)/.exec(String(spawnSync(binary, ['-h']).stdout))?.[1] ?? 'version unknown'
   return {
-    name: 'mosquitto',
-    about: 'Debian’s, persistence false, set_tcp_nodelay true',
+    name: RIVAL,
+    about: `${version}, Debian’s, persistence false, set_tcp_nodelay true`,
     transports: ['tcp', 'ws', 'tls'],
     speaks5: true,
-    start: () => launch('mosquitto.conf', lines, file => [binary, '-c', file]),
+    bridges: true,
+    start: launcher(RIVAL, certificate, async place => [
+      binary,
+      '-c',
+      await writeLines(place.folder, 'mosquitto.conf', lines(place)),
+    ]),
   }
 }
 
 function aedes(): Contestant {
-  const command = (_: string, { tcp }: Ports) => [
-    process.execPath,
-    join(ROOT, 'scripts/benchmarks/aedes-server.mjs'),
-    String(tcp),
-  ]
+  const server = join(ROOT, 'scripts/benchmarks/aedes-server.mjs')
+  const file = join(ROOT, 'node_modules/aedes/package.json')
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string }
   return {
     name: 'aedes',
-    about: 'stock, in memory',
+    about: `${version}, stock, in memory`,
     transports: ['tcp'],
     speaks5: false,
-    start: () => launch('none', () => [], command),
+    bridges: false,
+    start: launcher('aedes', undefined, async ({ ports }) => [process.execPath, server, String(ports.tcp)]),
   }
 }
 
@@ -114,40 +186,53 @@ function runningAlready(text: string): Contestant {
     about: `port ${port}, process ${pid}`,
     transports: ['tcp'],
     speaks5: true,
+    bridges: false,
     start: async () => ({ pid: Number(pid), ports, startTime: undefined, async [Symbol.asyncDispose]() {} }),
   }
 }
 
-async function launch(
-  fileName: string,
-  lines: Lines,
-  command: (file: string, ports: Ports) => string[],
-): Promise<Running> {
-  const folder = await mkdtemp(join(DISK, 'larder-bench-'))
-  const [tcp, ws, tls] = await Promise.all([freePort(), freePort(), freePort()])
-  const ports = { tcp, ws, tls }
-  try {
-    await mkdir(join(folder, 'ca'))
-    const authority = await Authority.make(join(folder, 'ca'), 'bench')
-    const pair = await authority.server()
-    const file = join(folder, fileName)
-    await writeFile(file, `${lines(folder, ports, pair).join('\n')}\n`)
-    const begun = performance.now()
-    const broker = new Process('taskset', ['-c', String(CORE), ...command(file, ports)])
-    await untilConnack(tcp, PATIENCE).catch(error => {
-      throw new Error(`${command(file, ports).join(' ')} does not answer: ${error}\n${broker.transcript()}`)
+function launcher(
+  name: string,
+  certificate: Certificate | undefined,
+  commandOf: (place: Place) => Promise<Command>,
+): Contestant['start'] {
+  return async upstream => {
+    const [ws, tls] = await Promise.all([freePort(), freePort()])
+    const broker = await PinnedBroker.start({
+      name,
+      async prepare(tcp, folder) {
+        const pair = { cert: join(folder, 'server.pem'), key: join(folder, 'server.key') }
+        if (certificate !== undefined) {
+          const { cert, key } = await certificate()
+          await Promise.all([writeFile(pair.cert, cert), writeFile(pair.key, key, { mode: 0o600 })])
+        }
+        return await commandOf({ folder, ports: { tcp, ws, tls }, pair, upstream })
+      },
     })
     return {
       pid: broker.pid,
-      ports,
-      startTime: (performance.now() - begun) / 1_000,
-      async [Symbol.asyncDispose]() {
-        await broker[Symbol.asyncDispose]()
-        await rm(folder, { recursive: true, force: true })
-      },
+      ports: { tcp: broker.port, ws, tls },
+      startTime: broker.startTime,
+      [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose](),
     }
-  } catch (error) {
+  }
+}
+
+async function makeCertificate(): Promise<Pem> {
+  const folder = await mkdtemp(join(tmpdir(), 'larder-bench-'))
+  try {
+    const { cert, key } = await (await Authority.make(folder, 'bench')).server()
+    return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') }
+  } finally {
     await rm(folder, { recursive: true, force: true })
-    throw error
+  }
+}
+
+/** Which commit is measured, if the checkout is one of git. */
+function commitOf(): string {
+  try {
+    return ` (${execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' }).trim()})`
+  } catch {
+    return ''
   }
 }

@@ -26,7 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,12 +42,14 @@
 #define LOST_AFTER 2.0     /* seconds without progress after which what is missing counts as lost */
 #define SETUP_TIME 30.0    /* seconds for all connections and subscriptions */
 #define MAX_PIDS 65535
+#define SPARE_FILES 32     /* what is open beside the connections */
 #define MAX_SAMPLES 4000000
+#define STRIDE 7919        /* a prime: topics in scattered order, each once before any comes again */
 
 typedef unsigned char byte;
 
 static struct {
-  int port, pid, publishers, subscribers, topics, qos, payload, window, version, clean, alias, properties, ws, tls, retain;
+  int port, subscriber_port, pid, publishers, subscribers, topics, qos, payload, window, version, clean, alias, properties, ws, tls, retain;
   int drain, limit, lockstep;
   long messages;
   double rate;
@@ -190,14 +194,19 @@ static void send_connect(struct conn *c) {
 }
 
 static int topic_of(char *into, size_t size, int number) {
-  return snprintf(into, size, "%s/%d", cfg.prefix, number);
+  return snprintf(into, size, strcmp(cfg.spread, "parts") == 0 ? "%s/state/%d" : "%s/%d", cfg.prefix, number);
 }
 
 /* Which topics a subscriber has: the first and how many. */
 static void topics_of(const struct conn *c, int *first, int *count) {
   int own = strcmp(cfg.spread, "own") == 0;
-  *first = own ? c->index : 0;
-  *count = own ? 1 : cfg.topics;
+  *count = own ? 1 : strcmp(cfg.spread, "parts") == 0 ? cfg.topics / cfg.subscribers : cfg.topics;
+  *first = strcmp(cfg.spread, "shared") == 0 ? 0 : c->index * *count;
+}
+/* A filter for one topic; with parts, every other one has a plus sign in it. */
+static int filter_of(char *into, size_t size, int number) {
+  if (strcmp(cfg.spread, "parts") != 0 || number % 2 == 0) return topic_of(into, size, number);
+  return snprintf(into, size, "%s/+/%d", cfg.prefix, number);
 }
 #define FILTERS_PER_PACKET 100
 static void send_subscribe(struct conn *c) {
@@ -213,11 +222,11 @@ static void send_subscribe(struct conn *c) {
   for (int at = 0; at < count; at += FILTERS_PER_PACKET) {
     int n = count - at < FILTERS_PER_PACKET ? count - at : FILTERS_PER_PACKET;
     char topic[64]; size_t length = 2 + (cfg.version == 5);
-    for (int i = 0; i < n; i++) length += 3 + (size_t)topic_of(topic, sizeof topic, first + at + i);
+    for (int i = 0; i < n; i++) length += 3 + (size_t)filter_of(topic, sizeof topic, first + at + i);
     head(c, 0x82, length);
     put16(c, at / FILTERS_PER_PACKET % MAX_PIDS + 1);
     if (cfg.version == 5) put8(c, 0);
-    for (int i = 0; i < n; i++) { topic_of(topic, sizeof topic, first + at + i); put_text(c, topic); put8(c, cfg.qos); }
+    for (int i = 0; i < n; i++) { filter_of(topic, sizeof topic, first + at + i); put_text(c, topic); put8(c, cfg.qos); }
     c->suback_left++;
   }
 }
@@ -227,7 +236,9 @@ static void send_subscribe(struct conn *c) {
 static void send_publish(struct conn *c) {
   uint64_t number = c->next++;
   int own = strcmp(cfg.spread, "own") == 0;
-  int topic_number = own ? c->index : (int)(number % (uint64_t)cfg.topics);
+  /* Parts: one far from the other, as many senders would have it. */
+  int scattered = strcmp(cfg.spread, "parts") == 0;
+  int topic_number = own ? c->index : (int)(number * (scattered ? STRIDE : 1) % (uint64_t)cfg.topics);
   char topic[64]; size_t topic_length = (size_t)topic_of(topic, sizeof topic, topic_number);
   int v5 = cfg.version == 5;
   int has_alias = v5 && cfg.alias && topic_number < cfg.alias;
@@ -258,7 +269,7 @@ static void send_ack(struct conn *c, int type, const byte *pid) {
 }
 
 /* How many get each message. */
-static uint64_t fan(void) { return strcmp(cfg.spread, "own") == 0 ? 1 : (uint64_t)cfg.subscribers; }
+static uint64_t fan(void) { return strcmp(cfg.spread, "shared") == 0 ? (uint64_t)cfg.subscribers : 1; }
 
 static void fill(struct conn *c) {
   if (c->state != READY || cfg.drain) return;
@@ -457,7 +468,7 @@ static void open_conn(struct conn *c, int index, int is_publisher, int small) {
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   if (c->fd < 0) die("no socket: %s", strerror(errno));
   int one = 1; setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)cfg.port)};
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(is_publisher || !cfg.subscriber_port ? cfg.port : cfg.subscriber_port))};
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) die("connect: %s", strerror(errno));
   c->state = OPENING; c->wants_write = 1;
@@ -496,6 +507,11 @@ static int turn(int milliseconds) {
 #define AT_ONCE 64
 static void open_all(int publishers, int subscribers, int small) {
   conn_count = publishers + subscribers;
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_max < (rlim_t)(conn_count + SPARE_FILES))
+    die("%d connections need more open files than the %lu that are allowed: ulimit -Hn", conn_count, (unsigned long)files.rlim_max);
+  files.rlim_cur = files.rlim_max; setrlimit(RLIMIT_NOFILE, &files);
   conns = calloc((size_t)conn_count, sizeof *conns);
   double end = seconds() + SETUP_TIME + conn_count / 500.0;
   /* Subscribers first: nothing must be published before they are there. */
@@ -621,7 +637,7 @@ static void ask(void) {
   double processor = processor_of(cfg.pid), own = own_processor(), start = seconds();
   cfg.topics = topics;
   for (long i = 0; i < cfg.messages; i++) {
-    char topic[64]; size_t n = (size_t)topic_of(topic, sizeof topic, (int)(i * 7919 % topics));
+    char topic[64]; size_t n = (size_t)topic_of(topic, sizeof topic, (int)(i * STRIDE % topics));
     uint64_t before = received; c->state = SUBSCRIBING; c->suback_left = 1; c->expected[0] = 0;
     head(c, 0x82, 5 + n + (cfg.version == 5)); put16(c, 2); if (cfg.version == 5) put8(c, 0);
     put_text(c, topic); put8(c, cfg.qos); flush(c);
@@ -635,14 +651,16 @@ static void ask(void) {
 }
 
 static void usage(void) {
-  die("run|enqueue|drain|hold|leave|connect|ask with --port --pid --publishers --subscribers --topics --spread shared|own --qos --payload "
+  die("run|enqueue|drain|hold|leave|connect|ask with --port --subscriber-port --pid --publishers --subscribers --topics --spread shared|own|parts --qos --payload "
       "--window --lockstep 1 --messages --rate --version 4|5 --clean 0|1 --alias N --properties N --retain 1 --ws 1 --tls 1 --prefix TEXT --filter TEXT");
 }
 
 int main(int argc, char **argv) {
   if (argc < 2) usage();
+  /* Who holds connections must not do so for a bench that is gone. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   struct { const char *name; int *into; } flags[] = {
-      {"port", &cfg.port}, {"pid", &cfg.pid}, {"publishers", &cfg.publishers}, {"subscribers", &cfg.subscribers}, {"topics", &cfg.topics},
+      {"port", &cfg.port}, {"subscriber-port", &cfg.subscriber_port}, {"pid", &cfg.pid}, {"publishers", &cfg.publishers}, {"subscribers", &cfg.subscribers}, {"topics", &cfg.topics},
       {"qos", &cfg.qos}, {"payload", &cfg.payload}, {"window", &cfg.window}, {"version", &cfg.version}, {"clean", &cfg.clean},
       {"alias", &cfg.alias}, {"properties", &cfg.properties}, {"ws", &cfg.ws}, {"tls", &cfg.tls}, {"retain", &cfg.retain}, {"lockstep", &cfg.lockstep}};
   for (int i = 2; i + 1 < argc; i += 2) {

@@ -1,4 +1,4 @@
-/** The load generator (`generator.c`): built once with the machine's own compiler, run on core 1. */
+/** The load generator (`generator.c`): built once with the machine's own compiler, run on the other core. It ends with whoever started it. */
 import { execFile } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { ROOT } from '../../test/support/gateway.ts'
 import { findBinary } from '../../test/support/needs.ts'
 import { Process } from '../../test/support/process.ts'
+import { OTHER_CORE, onCore } from './core.ts'
 
 const SOURCE = join(ROOT, 'scripts/benchmarks/generator.c')
 const PROGRAM = join(ROOT, 'dist/bench/generator')
@@ -51,7 +52,8 @@ export async function buildGenerator(): Promise<void> {
 
 /** One measurement. Rejects with what the generator says when it cannot be made. */
 export async function generate(mode: Mode, flags: Flags): Promise<Measured> {
-  const { stdout } = await execute(...commandLine(mode, flags), { timeout: PATIENCE }).catch(error => {
+  const [program, ...args] = commandLine(mode, flags)
+  const { stdout } = await execute(program, args, { timeout: PATIENCE }).catch(error => {
     throw new Error(`${String(error.stderr).trim() || error.message} (${mode} ${wordsOf(flags).join(' ')})`)
   })
   return JSON.parse(stdout) as Measured
@@ -59,14 +61,14 @@ export async function generate(mode: Mode, flags: Flags): Promise<Measured> {
 
 /** Connections that stay until they are disposed of. */
 export async function holdConnections(flags: Flags): Promise<AsyncDisposable> {
-  const [program, args] = commandLine('hold', flags)
+  const [program, ...args] = commandLine('hold', flags)
   const holder = new Process(program, args)
   await holder.line(line => line.includes('ready'), { timeout: PATIENCE })
   return holder
 }
 
-function commandLine(mode: Mode, flags: Flags): [string, string[]] {
-  return ['taskset', ['-c', '1', PROGRAM, mode, ...wordsOf(flags)]]
+function commandLine(mode: Mode, flags: Flags): [string, ...string[]] {
+  return onCore(OTHER_CORE, [PROGRAM, mode, ...wordsOf(flags)])
 }
 
 function wordsOf(flags: Flags): string[] {

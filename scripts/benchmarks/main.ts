@@ -4,10 +4,11 @@ import { comparisonCommand } from './comparison-command.ts'
 import { countsCommand } from './counts-command.ts'
 import { devicesCommand } from './devices-command.ts'
 import { metricsCommand } from './metrics-command.ts'
+import { readmeCommand } from './readme-command.ts'
 import { storeCommand } from './store-command.ts'
 
 // Ends as a program that tidies up: see PinnedBroker.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 
 const commands: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   store: storeCommand,
@@ -15,6 +16,7 @@ const commands: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   counts: countsCommand,
   devices: devicesCommand,
   metrics: metricsCommand,
+  readme: readmeCommand,
 }
 const [first = '', ...rest] = process.argv.slice(2)
 const command = commands[first]

@@ -13,8 +13,9 @@ import {
   writtenBytes,
 } from '../../test/support/procfs.ts'
 import { until } from '../../test/support/wait.ts'
+import { PinnedBroker } from './pinned-broker.ts'
 import { comeBack, type Enqueuing, enqueue, leaveSessions, take } from './queue-load.ts'
-import { type Contestant, StoreBroker } from './stores.ts'
+import type { Contestant } from './stores.ts'
 
 export interface StoreScenario {
   /** Messages of a measurement. */
@@ -116,7 +117,7 @@ export async function measure(
   scenario: StoreScenario,
   round: number,
 ): Promise<Measurement[]> {
-  await using broker = await StoreBroker.start(contestant)
+  await using broker = await PinnedBroker.start(contestant)
   const sessions = Array.from({ length: kind.sessions }, (_, i) => `bench-session-${i}`)
   const [session = ''] = sessions
   await leaveSessions(broker.port, sessions)
@@ -158,7 +159,7 @@ export async function measure(
 
 /** Fills one session's queue, looks at the memory, restarts the broker and lets the session come back. */
 export async function measureMany(contestant: Contestant, { payload, queued }: StoreScenario): Promise<Many> {
-  await using broker = await StoreBroker.start(contestant)
+  await using broker = await PinnedBroker.start(contestant)
   const session = 'bench-session'
   await leaveSessions(broker.port, [session])
   const empty = await folderBytes(broker.folder)
@@ -187,17 +188,17 @@ export async function measureMany(contestant: Contestant, { payload, queued }: S
 
 /** What a broker used between two moments at which it was at rest. */
 class Bill {
-  readonly #broker: StoreBroker
+  readonly #broker: PinnedBroker
   readonly #before: Counters
   readonly #generator = process.cpuUsage()
   readonly #begun = performance.now()
 
-  private constructor(broker: StoreBroker, before: Counters) {
+  private constructor(broker: PinnedBroker, before: Counters) {
     this.#broker = broker
     this.#before = before
   }
 
-  static async open(broker: StoreBroker): Promise<Bill> {
+  static async open(broker: PinnedBroker): Promise<Bill> {
     return new Bill(broker, await counters(broker))
   }
 
@@ -225,7 +226,7 @@ interface Counters {
   written: number
 }
 
-async function counters({ pid }: StoreBroker): Promise<Counters> {
+async function counters({ pid }: PinnedBroker): Promise<Counters> {
   return {
     processor: await processorSeconds(pid),
     storage: await storageBytes(pid),
@@ -233,7 +234,7 @@ async function counters({ pid }: StoreBroker): Promise<Counters> {
   }
 }
 
-async function atRest(broker: StoreBroker): Promise<void> {
+async function atRest(broker: PinnedBroker): Promise<void> {
   let before = await counters(broker)
   let since = performance.now()
   await until(

@@ -10,6 +10,11 @@ export async function residentMemory(pid: number): Promise<number> {
   return (await field(`/proc/${pid}/status`, /^VmRSS:\s+(\d+) kB$/m)) * 1024
 }
 
+/** Proportional set size in bytes: of pages that several processes share, each has its part. */
+export async function proportionalMemory(pid: number): Promise<number> {
+  return (await field(`/proc/${pid}/smaps_rollup`, /^Pss:\s+(\d+) kB$/m)) * 1024
+}
+
 /** The most that was ever resident, in bytes (VmHWM). */
 export async function peakMemory(pid: number): Promise<number> {
   return (await field(`/proc/${pid}/status`, /^VmHWM:\s+(\d+) kB$/m)) * 1024
