@@ -48,6 +48,17 @@ build_if_stale() {
   (cd "$checkout" && node scripts/build.mjs >&2)
 }
 
+# Bytes must not depend on who packs: the date is that of the last commit.
+set_epoch() {
+  if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null) || {
+      say 'this is no git checkout: set SOURCE_DATE_EPOCH to the seconds since 1970 that the files are to bear'
+      return 1
+    }
+  fi
+  export SOURCE_DATE_EPOCH
+}
+
 apt_install() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get install -qq --no-install-recommends "$@" >/dev/null 2>&1 && return
