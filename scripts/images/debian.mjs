@@ -4,7 +4,7 @@
  * initramfs takes an emulated processor a quarter of an hour.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '../packaging/run.mjs'
 import { inNamespace } from './namespace.mjs'
@@ -58,22 +58,20 @@ export async function debianArchive({ cache, fresh, say }) {
     const place = part === '-security' ? site.replace(/debian\/?$/, 'debian-security') : site
     return `deb [signed-by=${KEYRING}] ${place} ${SUITE}${part} main non-free-firmware`
   })
-  const known = createHash('sha256')
-    .update(readFileSync(import.meta.filename))
-    .digest('hex')
-    .slice(0, 12)
+  const options = [
+    ...['--mode=root', '--architectures=arm64', '--variant=apt', '--format=tar', `--include=${PACKAGES.join(',')}`],
+    ...PATHS.map(path => `--dpkgopt=${path}`),
+    `--customize-hook=set -eu; ${UNPACK}`,
+  ]
+  const known = createHash('sha256').update(options.join('\n')).digest('hex').slice(0, 12)
   const archive = join(cache, `${SUITE}-${known}.tar`)
   if (existsSync(archive) && !fresh) return archive
   say(`setting up Debian (${SUITE}) for arm64: some minutes, once`)
   mkdirSync(cache, { recursive: true })
-  const args = [
-    ...['--mode=root', '--architectures=arm64', '--variant=apt', '--format=tar', `--include=${PACKAGES.join(',')}`],
-    ...PATHS.map(path => `--dpkgopt=${path}`),
-    `--customize-hook=set -eu; ${UNPACK}`,
-    ...[SUITE, `${archive}.part`, ...sources],
-  ]
+  const args = [...options, SUITE, `${archive}.part`, ...sources]
   rmSync(`${archive}.part`, { force: true })
   await inNamespace('exec mmdebstrap "$@"', args, { env: { ...process.env, SOURCE_DATE_EPOCH: `${EPOCH}` } })
+  for (const name of readdirSync(cache).filter(each => each.endsWith('.tar'))) rmSync(join(cache, name))
   renameSync(`${archive}.part`, archive)
   return archive
 }

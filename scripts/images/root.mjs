@@ -43,9 +43,16 @@ const SECRETS = [
   'etc/subgid-',
 ]
 const EMPTIED = ['var/log', 'var/tmp', 'tmp', 'run', 'var/lib/larder', 'var/lib/systemd']
-/** Nobody can log in where there is no password, the system is not written to, and its disk is checked at the start. */
-const DISABLED = 'apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service'
-const MASKED = ['getty@.service', 'serial-getty@.service', 'systemd-machine-id-commit.service']
+/** What writes to the system by the clock, and what wants a bus that is not there. */
+const DISABLED =
+  'apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service wpa_supplicant.service'
+/** Nobody can log in where there is no password; keys and identities are not written to a system that is only read. */
+const MASKED = [
+  ...['getty@.service', 'serial-getty@.service', 'sshd-keygen.service', 'systemd-machine-id-commit.service'].map(
+    name => `system/${name}`,
+  ),
+  'system-generators/systemd-ssh-generator',
+]
 const ENABLED = 'systemd-networkd.service larder-settings.service'
 
 const INSTALL = `
@@ -143,7 +150,8 @@ function settleSystem(root) {
   rmSync(at('etc/timezone'), { force: true })
   link(at('etc/localtime'), '/run/larder-card/localtime')
   link(at('etc/resolv.conf'), '../run/systemd/resolve/stub-resolv.conf')
-  for (const name of MASKED) link(at(`etc/systemd/system/${name}`), '/dev/null')
+  mkdirSync(at('etc/systemd/system-generators'), { recursive: true })
+  for (const name of MASKED) link(at(`etc/systemd/${name}`), '/dev/null')
   const suites = [`debian ${SUITE}`, `debian ${SUITE}-updates`, `debian-security ${SUITE}-security`]
   const lines = suites.map(suite => `deb http://deb.debian.org/${suite} main non-free-firmware\n`)
   writeFileSync(at('etc/apt/sources.list'), lines.join(''))
