@@ -29,7 +29,7 @@ const CARD = '2G'
 const BOOT = '@@4M'
 /** Deadlines in ms of a boot and of a command, on an emulated processor. */
 export const BOOT_TIMEOUT = 300_000
-const COMMAND_TIMEOUT = 60_000
+const COMMAND_TIMEOUT = 180_000
 /** Where the gateway listens in there. */
 const MQTT_PORT = 1883
 

@@ -80,7 +80,9 @@ describe.skipIf(reason !== undefined)('a card with its owner’s settings', { ti
 
   test('no time server was heard, and the gateway knows', async () => {
     expect(await card.succeed('systemctl is-active systemd-timesyncd; ls /run/systemd/timesync')).toBe('active')
-    expect(await card.succeed('larder doctor -c /etc/larder/larder.yaml || true')).toMatch(/clock/i)
+    expect(await card.succeed('larder doctor -c /etc/larder/larder.yaml || true')).toContain(
+      'nothing tells that a time server has set the clock',
+    )
   })
 
   test('systemd feeds the watchdog of the board', async () => {
