@@ -32,6 +32,7 @@ import type { Emitter, Listener, Persistence, Settlement } from './ports.ts'
 import { type ConnectionRules, defaultRules } from './rules.ts'
 import { type ConnectionDetails, Session } from './session.ts'
 import { type Picked, SharedSubscriptions } from './shared.ts'
+import { SpentChunks } from './spent-chunks.ts'
 import { type HubStats, newStats } from './stats.ts'
 import { Strangers } from './strangers.ts'
 import { NEVER_EXPIRES } from './terms.ts'
@@ -74,6 +75,7 @@ export class Hub extends AedesBase {
   trace: PacketTrace | null = null
   readonly enhancedAuthentication: EnhancedAuthentication | null
   readonly strangers = new Strangers()
+  readonly spentChunks = new SpentChunks()
   readonly #hasForwardHook: boolean
   readonly #hasPublishedHook: boolean
   readonly #arrivals = `$SYS/${this.id}/new/clients`

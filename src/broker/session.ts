@@ -337,6 +337,7 @@ export class Session {
       this.fail(error)
       return
     }
+    this.hub.spentChunks.read(chunk.length)
     if (!this.connected && !this.closed) this.#countStranger(this.#reader.buffered)
     if (!this.closed && this.#mustWait()) this.conn.pause()
   }

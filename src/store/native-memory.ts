@@ -3,15 +3,14 @@
  * when the garbage collector finds that nobody wants them any more. The collector knows nothing of those bytes and is in no
  * hurry: hundreds of megabytes pile up behind a heap of thirty. So it is told when there may be many.
  */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { type Collect, collector } from '../kernel/collector.ts'
 
 /** Bytes that may pile up: some seconds of what an SD card takes, and little beside the memory of a small board. */
 const MAX_UNSEEN = 32 * 1024 * 1024
 
 export class NativeMemory {
   #unseen = 0
-  #collect: (() => void) | undefined
+  #collect: Collect | undefined
 
   /** So many bytes went through the binding. Now and then that takes as long as a collection does. */
   moved(bytes: number): void {
@@ -21,12 +20,4 @@ export class NativeMemory {
     this.#collect ??= collector()
     this.#collect()
   }
-}
-
-/** The collector is hidden behind a flag, which counts for contexts that are made later. */
-function collector(): () => void {
-  setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc') as (() => void) | undefined
-  setFlagsFromString('--no-expose-gc')
-  return gc ?? (() => {})
 }
