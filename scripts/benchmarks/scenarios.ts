@@ -236,7 +236,7 @@ function resident(name: string, clients: number, goal: number): Scenario {
     goal: { most: goal },
     fresh: true,
     async measure(broker, size) {
-      const subscribers = Math.round(clients * size)
+      const subscribers = Math.round(clients * beforehand(size))
       const flags = { ...target(broker), subscribers, spread: 'own', prefix: prefix() }
       await using _ = subscribers === 0 ? undefined : await holdConnections(flags)
       await pause(SETTLING * beforehand(size))
