@@ -1,6 +1,13 @@
-/** How long a start takes and how much an idle gateway holds. The memory is a promise; the time is told, not judged. */
+/**
+ * How long a start takes, how much an idle gateway holds and how much program text it loads. Memory and text are promises;
+ * the time is told, not judged.
+ */
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
-import { startGateway } from '../support/gateway.ts'
+import { ROOT, startGateway } from '../support/gateway.ts'
 import { residentMemory } from '../support/procfs.ts'
 import { until } from '../support/wait.ts'
 
@@ -10,6 +17,8 @@ const START_GOAL = 700
 const MEMORY_GOAL = 75e6
 /** Samples of the memory, one every 100 ms: what an idle gateway holds, not what its start left for the collector. */
 const SAMPLES = 30
+/** Bytes of `dist/` that a start on the built-in configuration loads, when that was last looked at; a tenth more is allowed. */
+const TEXT_LOADED = 1_293_000
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
@@ -42,4 +51,33 @@ test(`the built bundle is ready soon, and holds less than ${MEMORY_GOAL / 1e6} M
       `goal ${MEMORY_GOAL / 1e6} MB`,
   )
   expect(memory).toBeLessThan(MEMORY_GOAL)
+})
+
+test('the built bundle loads only what a plain broker uses, as text of one byte a character', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'larder-coverage-'))
+  leftovers.push({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) })
+  // V8 lists every script that it has run when the process ends.
+  const gateway = await startGateway({ env: { NODE_V8_COVERAGE: folder } })
+  leftovers.push(gateway)
+  await gateway.stop()
+  const scripts = new Set<string>()
+  for (const name of await readdir(folder)) {
+    const { result } = JSON.parse(await readFile(join(folder, name), 'utf8')) as { result: { url: string }[] }
+    for (const { url } of result) if (url.startsWith('file:')) scripts.add(fileURLToPath(url))
+  }
+  const texts = new Map<string, Buffer>()
+  for (const path of scripts) if (path.startsWith(join(ROOT, 'dist/'))) texts.set(path, await readFile(path))
+  expect([...texts.keys()]).toContain(join(ROOT, 'dist/larder.js'))
+
+  const bytes = [...texts.values()].reduce((sum, text) => sum + text.length, 0)
+  console.log(`start loads ${bytes} bytes of program text in ${texts.size} files`)
+  expect(
+    bytes,
+    `A start loads ${bytes} bytes of dist/, and TEXT_LOADED allows a tenth more than ${TEXT_LOADED}. Import what a plain ` +
+      'broker does without where it is used (`await import`); if it cannot be done without, set TEXT_LOADED to the new figure.',
+  ).toBeLessThan(TEXT_LOADED * 1.1)
+
+  // One character beyond ASCII, in a regular expression, doubles what a file takes in memory: write it as an escape.
+  const wide = [...texts].filter(([, text]) => text.some(byte => byte > 0x7f)).map(([path]) => path)
+  expect(wide).toEqual([])
 })
