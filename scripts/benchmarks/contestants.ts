@@ -124,7 +124,7 @@ function larder(certificate: Certificate): Contestant {
     bridges: true,
     start: launcher(OURS, certificate, async place => {
       const file = await writeLines(place.folder, 'larder.yaml', lines(place))
-      return [process.execPath, join(ROOT, 'dist/larder.js'), 'start', '-c', file]
+      return [join(ROOT, 'bin/larder'), 'start', '-c', file]
     }),
   }
 }
