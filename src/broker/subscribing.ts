@@ -103,7 +103,7 @@ export class Subscribing {
     if (!isKept) this.#session.resume()
   }
 
-  /** UNSUBACK is sent when that is durable; what follows in the stream is read before. */
+  /** UNSUBACK is sent when that is durable; what follows in the stream is read before, where it has to become so. */
   async unsubscribe(packet: UnsubscribePacket): Promise<void> {
     const slices = new Slices({ clock: this.#hub.clock })
     const filters: string[] = []
@@ -126,12 +126,14 @@ export class Subscribing {
         durable.push(handled(this.#hub.persistence.removeSubscriptions(this.#session, [...batch])))
       }
     }
-    this.#session.resume()
+    const isKept = this.#session.queue !== null
+    if (isKept) this.#session.resume()
     if (durable.length > 0) await Promise.all(durable)
     if (this.#session.closed) return
     // [MQTT-3.10.4-5]
     this.#session.sendControl({ cmd: 'unsuback', messageId: packet.messageId, granted })
     this.#hub.emit('unsubscribe', filters, this.#session)
+    if (!isKept) this.#session.resume()
   }
 
   /** The connection is gone. The subscriptions of a session that goes on stay in the store, and its place in shared ones. */
