@@ -35,7 +35,7 @@ export async function comparisonCommand(args: readonly string[]): Promise<void> 
   if (lacking !== undefined) throw new Error(`a comparison needs ${lacking}`)
   await buildGenerator()
   const brokers = contestants(positionals)
-  const machine = `${cpus()[0]?.model ?? 'processor unknown'}, Linux ${release()}, broker on core ${CORE}, generator on core ${OTHER_CORE}, Node ${process.version}`
+  const machine = `${cpus()[0]?.model ?? 'processor unknown'}, Linux ${release().split('-', 1)[0]}, broker on core ${CORE}, generator on core ${OTHER_CORE}, Node ${process.version}`
   const widths = [42, ...brokers.map(() => 36)]
   console.log(`${machine}, load ${loadavg()[0]?.toFixed(1)}\n`)
   for (const { name, about } of brokers) console.log(`${name.padEnd(12)}${about}`)

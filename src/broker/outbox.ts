@@ -16,18 +16,46 @@ const MAX_BUFFER = 64 * 1024
 /** Payloads from this size on are not copied. */
 const PASS_THROUGH = 16 * 1024
 
-/** Flushes the outboxes that were written to, once a turn. */
+/** Bytes of a read that filled Node's buffer: there is more to be read. */
+const FULL_READ = 64 * 1024
+/** While more is there, outboxes that hold no more than this on average wait for it: a write of little costs as much as one of much… */
+const WORTH_WRITING = 16 * 1024
+/** …but for no more turns than this, a millisecond or so each. */
+const MAX_TURNS_WAITED = 3
+
+/** Flushes the outboxes that were written to, once a turn, or less often when a flood comes in that many have little of each. */
 export class FlushTurn {
   #waiting: Outbox[] = []
+  #isMoreToRead = false
+  #turnsWaited = 0
   readonly #flush = () => {
     const waiting = this.#waiting
+    if (this.#isMoreToRead && this.#turnsWaited < MAX_TURNS_WAITED && isLittle(waiting)) {
+      this.#isMoreToRead = false
+      this.#turnsWaited++
+      setImmediate(this.#flush)
+      return
+    }
     this.#waiting = []
+    this.#isMoreToRead = false
+    this.#turnsWaited = 0
     for (const outbox of waiting) outbox.flush()
   }
 
   add(outbox: Outbox): void {
     if (this.#waiting.push(outbox) === 1) setImmediate(this.#flush)
   }
+
+  /** So many bytes came in at once. */
+  read(bytes: number): void {
+    if (bytes >= FULL_READ) this.#isMoreToRead = true
+  }
+}
+
+function isLittle(waiting: readonly Outbox[]): boolean {
+  let bytes = 0
+  for (const { gathered } of waiting) bytes += gathered
+  return bytes < WORTH_WRITING * waiting.length
 }
 
 export class Outbox {
@@ -68,6 +96,11 @@ export class Outbox {
     this.#stats = deps.stats
     this.#onFlushed = deps.onFlushed
     this.#onAck = deps.onAck
+  }
+
+  /** Bytes that leave with the next flush. */
+  get gathered(): number {
+    return this.#gathered
   }
 
   /** Bytes that the socket has not taken yet. */

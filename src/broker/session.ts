@@ -331,6 +331,7 @@ export class Session {
     this.#seenAt = this.hub.clock.monotonic()
     this.hub.memory.moved(chunk.length)
     this.hub.stats.bytesReceived += chunk.length
+    this.hub.turn.read(chunk.length)
     try {
       this.#reader.push(chunk)
     } catch (error) {

@@ -6,7 +6,7 @@ import { decodePublish, topicBytesOf } from '../../../src/mqtt/publish.ts'
 
 const LARGE = 16 * 1024
 
-function setUp() {
+function setUp(turn = new FlushTurn()) {
   const written: Buffer[] = []
   const stream = new Duplex({
     read() {},
@@ -19,7 +19,7 @@ function setUp() {
   const stats = { packetsSent: 0, bytesSent: 0 }
   const outbox = new Outbox({
     stream,
-    turn: new FlushTurn(),
+    turn,
     memory: { moved: bytes => moved.push(bytes) },
     stats,
     onFlushed: () => {},
@@ -80,5 +80,32 @@ describe('Outbox', () => {
       const heads = new Set(written.filter((_, i) => i % 2 === 0).map(chunk => chunk.buffer))
       expect([...heads].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(LARGE)
     }
+  })
+})
+
+describe('FlushTurn', () => {
+  const turnOver = () => new Promise(resolve => setImmediate(resolve))
+
+  /** Turns of the event loop from a packet to its write, while every turn brings what `read` says. */
+  async function turnsToWrite(bytes: number, read: (turn: FlushTurn) => void): Promise<number> {
+    const turn = new FlushTurn()
+    const { publish, written } = setUp(turn)
+    publish(Buffer.alloc(bytes))
+    for (let turns = 1; turns <= 20; turns++) {
+      read(turn)
+      await turnOver()
+      if (written.length > 0) return turns
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  test('what was written leaves in the same turn', async () => {
+    expect(await turnsToWrite(10, () => {})).toBe(1)
+    expect(await turnsToWrite(10, turn => turn.read(65_535))).toBe(1)
+  })
+
+  test('while more is there to be read, little waits a few turns, and much does not', async () => {
+    expect(await turnsToWrite(10, turn => turn.read(65_536))).toBe(4)
+    expect(await turnsToWrite(20_000, turn => turn.read(65_536))).toBe(1)
   })
 })
