@@ -2,7 +2,7 @@
  * The guard of `scripts/bench counts`: what the gateway does for a thousand messages, counted instead of timed. Other work
  * on the machine does not change how much a gateway allocates and how often it calls the system, if the load is in
  * lock-step: the generator sends a whole window, in one write, when everything of the one before has been answered.
- * Medians of a few rounds come back within four in a hundred, idle machine or busy; `counts.json` has what is expected.
+ * Medians of a few rounds come back within five in a hundred, idle machine or busy; `counts.json` has what is expected.
  */
 
 import { join } from 'node:path'
