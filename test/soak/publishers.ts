@@ -19,7 +19,7 @@ const RATE = 150
 /** Messages that a publisher has not been acknowledged, beyond which it waits. */
 const MAX_WAITING = 200
 /** The gateway's caches hold so many topics… */
-const CACHED_TOPICS = 10_000
+const CACHED_TOPICS = 32_768
 /** …and are filled so often in a quarter of the run. */
 const FILLINGS = 2
 /** ms for what is under way at the end. */

@@ -38,6 +38,7 @@ export class Process {
   readonly #child: ChildProcess
   readonly #group: boolean
   #exited = false
+  #end: Exit | undefined
 
   constructor(command: string, args: readonly string[], options: ProcessOptions = {}) {
     this.command = [command, ...args].join(' ')
@@ -61,8 +62,9 @@ export class Process {
       child.on('error', reject)
       child.on('exit', async (code, signal) => {
         await Promise.all([outDone, errDone])
+        this.#end = { code, signal }
         this.#exited = true
-        resolve({ code, signal })
+        resolve(this.#end)
       })
     })
     this.exit.catch(() => {}) // whoever waits for it sees it; nobody has to
@@ -91,7 +93,10 @@ export class Process {
           const line = this.lines[looked]
           if (line !== undefined && match(line)) return { line }
         }
-        if (this.#exited) throw new Error(`${this.command}: ended without the expected line\n${this.transcript()}`)
+        if (this.#exited) {
+          const how = this.#end?.signal ?? this.#end?.code
+          throw new Error(`${this.command}: ended with ${how} without the expected line\n${this.transcript()}`)
+        }
         return undefined
       },
       {
