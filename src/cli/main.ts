@@ -4,6 +4,7 @@
  */
 import manifest from '../../package.json' with { type: 'json' }
 import { cronFault } from '../devices/cron.ts'
+import { allocateYoung } from '../kernel/collector.ts'
 import type { Gateway as GatewayType } from '../main.ts'
 import type { MosquittoLog } from '../observe/mosquitto-log.ts'
 import { become, startInBackground } from './background.ts'
@@ -26,6 +27,7 @@ const checks = { cron: cronFault }
 let between: Service | undefined
 
 const runGateway: RunGateway = async (config, signal, program) => {
+  allocateYoung()
   const [{ busiestClients, checkArchive, Gateway }, { createLog }, { systemClock }] = await Promise.all([
     import('../main.ts'),
     import('../kernel/log.ts'),
