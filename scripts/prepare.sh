@@ -7,6 +7,13 @@ checkout=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # As "engines" in package.json says.
 needed_node=20.19
 
+# -h and --help show the comment that a script begins with.
+help_if_asked() {
+  case "${1:-}" in -h | --help) ;; *) return 0 ;; esac
+  sed -n '2,${/^#/!q; s/^# \{0,1\}//p}' "$0"
+  exit 0
+}
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
 check_node() {
