@@ -63,9 +63,9 @@ export class FrameReader {
     return this.#paused
   }
 
-  /** Bytes held: chunks that wait, and the room taken for a packet that is still cut. */
+  /** Bytes kept: chunks that wait, and what has come of a packet that is still cut. Room that is still empty is no memory yet. */
   get buffered(): number {
-    let bytes = (this.#part?.length ?? 0) - this.#at
+    let bytes = this.#have - this.#at
     for (const chunk of this.#chunks) bytes += chunk.length
     return bytes
   }

@@ -81,14 +81,37 @@ describe('beyond it the one that holds most is closed, and nobody else', () => {
       for (const sender of senders) await sender[Symbol.asyncDispose]()
     })
     const whole = frame(0x30, utf8('a'), [0], Buffer.alloc(1.5 * MIB))
-    // The third sends more of it than the others.
-    for (const [i, sender] of senders.entries()) sender.raw(whole.subarray(0, i === 2 ? 1.4 * MIB : 0.9 * MIB))
-    await senders[2]?.thrownOut(QUOTA_EXCEEDED)
-    const [first, second, , fourth, fifth] = senders as [Attacker, Attacker, Attacker, Attacker, Attacker]
-    for (const sender of [first, second, fourth, fifth]) {
-      sender.raw(whole.subarray(0.9 * MIB))
+    const [first, second, third, fourth, fifth] = senders as [Attacker, Attacker, Attacker, Attacker, Attacker]
+    // The third sends more of it than the others, and before them: else one of them might hold most for a moment.
+    third.raw(whole.subarray(0, 1_400 * KIB))
+    await until(() => held(limited) >= 1_400 * KIB, { what: 'most of the packet of the third' })
+    const others = [first, second, fourth, fifth]
+    for (const sender of others) sender.raw(whole.subarray(0, 800 * KIB))
+    await third.thrownOut(QUOTA_EXCEEDED)
+    for (const sender of others) {
+      sender.raw(whole.subarray(800 * KIB))
       await sender.ping()
     }
+  })
+
+  test('but not for what has not come of a packet', async () => {
+    const limited = await startLimited({ memory: '4MiB' })
+    const whole = frame(0x30, utf8('a'), [0], Buffer.alloc(1.5 * MIB))
+    const senders: Attacker[] = []
+    onTestFinished(async () => {
+      for (const sender of senders) await sender[Symbol.asyncDispose]()
+    })
+    for (let i = 0; i < 10; i++) {
+      const sender = await Attacker.connect(limited.port, 5, { keepalive: 0 })
+      senders.push(sender)
+      sender.raw(whole.subarray(0, 300 * KIB))
+    }
+    await until(() => held(limited) >= 3_000 * KIB, { what: 'the beginnings of all packets' })
+    for (const sender of senders) {
+      sender.raw(whole.subarray(300 * KIB))
+      await sender.ping()
+    }
+    expect(limited.warnings('limits.memory')).toEqual([])
   })
 })
 
