@@ -4,10 +4,11 @@
  * once for a message, and the listeners of a topic are remembered until somebody who may want it subscribes or leaves.
  */
 import { FilterTree } from '../mqtt/filter-tree.ts'
+import { remember } from '../mqtt/remember.ts'
 import { hasWildcards } from '../mqtt/topics.ts'
 import type { Emitter, Listener, Message } from './ports.ts'
 
-/** Answers kept: enough for a large home; when full, all are dropped and found again. */
+/** Answers kept: enough for a large home. */
 const MAX_CACHED_TOPICS = 32_768
 
 export class LocalEmitter implements Emitter {
@@ -69,8 +70,7 @@ export class LocalEmitter implements Emitter {
 
   #find(topic: string): readonly Listener[] {
     const listeners = [...new Set(this.#tree.match(topic))]
-    if (this.#listeners.size >= MAX_CACHED_TOPICS) this.#listeners.clear()
-    this.#listeners.set(topic, listeners)
+    remember(this.#listeners, topic, listeners, MAX_CACHED_TOPICS)
     return listeners
   }
 }

@@ -4,10 +4,11 @@
  * are many, and remembered.
  */
 import { FilterTree } from '../mqtt/filter-tree.ts'
+import { remember } from '../mqtt/remember.ts'
 import { type Grants, grantsOf, type Subscription } from '../mqtt/subscription.ts'
 import { filterMatches, splitShare } from '../mqtt/topics.ts'
 
-/** Answers kept; when full, all are dropped and found again. */
+/** Answers kept. */
 const MAX_CACHED_TOPICS = 1_000
 
 /** With so many subscriptions, those that match are looked up in a tree: up to here, looking at each is quicker and holds less. */
@@ -85,8 +86,7 @@ export class OwnSubscriptions {
     const known = this.#grants.get(topic)
     if (known !== undefined) return known
     const grants = grantsOf(this.#byFilter.size < SEARCHED_FROM ? this.#scan(topic) : this.#search(topic))
-    if (this.#grants.size >= MAX_CACHED_TOPICS) this.#grants.clear()
-    this.#grants.set(topic, grants)
+    remember(this.#grants, topic, grants, MAX_CACHED_TOPICS)
     return grants
   }
 

@@ -4,11 +4,12 @@
  */
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
+import { remember } from '../mqtt/remember.ts'
 import { grantsOf, isMeant } from '../mqtt/subscription.ts'
 import { splitShare } from '../mqtt/topics.ts'
 import type { ContractQueue } from './queue.ts'
 
-/** Answers kept: enough for a large home; when full, all are dropped and found again. */
+/** Answers kept: enough for a large home. */
 const MAX_CACHED_TOPICS = 10_000
 
 /**
@@ -127,8 +128,7 @@ export class SubscriptionsCopy {
       const isSpool = subscriptions.some(({ spool }) => spool === true)
       targets.push({ queue, grants, isShared: false, isSpool, owner: subscriptions[0]?.owner ?? queue.clientId })
     }
-    if (this.#targets.size >= MAX_CACHED_TOPICS) this.#targets.clear()
-    this.#targets.set(topic, targets)
+    remember(this.#targets, topic, targets, MAX_CACHED_TOPICS)
     return targets
   }
 

@@ -5,6 +5,7 @@
  * Messages of QoS 2 are always `ack`.
  */
 import { FilterTree } from '../mqtt/filter-tree.ts'
+import { remember } from '../mqtt/remember.ts'
 
 export interface DurabilityRule {
   /** Topic filter. */
@@ -13,7 +14,7 @@ export interface DurabilityRule {
   readonly window: number
 }
 
-/** Answers kept: enough for a large home; when full, all are dropped and found again. */
+/** Answers kept: enough for a large home. */
 const MAX_CACHED_TOPICS = 10_000
 /** A part of the window is left for the write itself, on a slow card. */
 const WRITE_SHARE = 0.5
@@ -47,8 +48,7 @@ export class Durability {
     if (known !== undefined) return known
     const [first] = this.#rules.match(topic).sort((a, b) => a.rank - b.rank)
     const window = first?.window ?? this.#window
-    if (this.#windows.size >= MAX_CACHED_TOPICS) this.#windows.clear()
-    this.#windows.set(topic, window)
+    remember(this.#windows, topic, window, MAX_CACHED_TOPICS)
     return window
   }
 }

@@ -4,11 +4,12 @@
  */
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
+import { remember } from '../mqtt/remember.ts'
 import { grantsOf, isMeant } from '../mqtt/subscription.ts'
 import { hasWildcards, splitShare } from '../mqtt/topics.ts'
 import type { LevelQueue } from './queue.ts'
 
-/** Answers kept: enough for a large home; when full, all are dropped and found again. */
+/** Answers kept: enough for a large home. */
 const MAX_CACHED_TOPICS = 10_000
 
 interface Subscribed {
@@ -129,8 +130,7 @@ export class Subscriptions {
       if (isSpool || this.#queueQos0) spools.push(target)
     }
     const targets = { all, spools }
-    if (this.#targets.size >= MAX_CACHED_TOPICS) this.#targets.clear()
-    this.#targets.set(topic, targets)
+    remember(this.#targets, topic, targets, MAX_CACHED_TOPICS)
     return targets
   }
 

@@ -94,6 +94,20 @@ describe('CVE-2019-11779: 65,400 slashes', () => {
   })
 })
 
+describe('topics as long as can be that never come again', () => {
+  test.each([0, 1] as const)('are not remembered by a gateway that remembers topics (QoS %i)', async qos => {
+    await siege.withstand(async () => {
+      await using attacker = await Attacker.connect(siege.port, 4)
+      const rest = 'x'.repeat(60_000)
+      for (let i = 1; i <= 4_000; i++) {
+        await attacker.flood(frame(0x30 | (qos << 1), utf8(`${i}/${rest}`), qos === 0 ? [] : uint16(i)))
+        attacker.packets.length = 0
+      }
+      await attacker.ping()
+    })
+  })
+})
+
 describe('GHSA-xxqp-5qx8-gj5q: more topic levels than there may be', () => {
   const levels = (count: number, last = ''): string => Array.from({ length: count }, (_, i) => `l${i}`).join('/') + last
 
