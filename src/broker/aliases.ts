@@ -8,6 +8,8 @@ import { ReasonCode } from '../mqtt/reason-codes.ts'
 export const TOPIC_ALIAS_MAXIMUM = 64
 /** Aliases that the gateway uses towards a client that allows more: a subscriber to everything has many topics. */
 const MAX_ASSIGNED = 1_024
+/** Characters of all topics that have one: room for as many of ordinary length. */
+const MAX_ASSIGNED_LENGTH = 64 * MAX_ASSIGNED
 /** A topic that is shorter than its alias property (3 bytes) is not worth one. */
 const MIN_TOPIC_BYTES = 4
 
@@ -15,10 +17,16 @@ const MIN_TOPIC_BYTES = 4
 export class ReceivedAliases {
   readonly #max: number
   readonly #topics: ({ topic: string; topicBytes: Buffer } | undefined)[] = []
+  #bytes = 0
 
   /** `max` is the Topic Alias Maximum that the client was told. */
   constructor(max: number) {
     this.#max = max
+  }
+
+  /** Bytes that are held for them. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Puts the topic that an alias stands for into `packet`, or remembers the one that comes with it. */
@@ -33,6 +41,7 @@ export class ReceivedAliases {
       )
     }
     if (packet.topic !== '') {
+      this.#bytes += sizeOf(packet) - sizeOf(this.#topics[topicAlias])
       this.#topics[topicAlias] = { topic: packet.topic, topicBytes: Buffer.from(packet.topicBytes) }
       return
     }
@@ -43,10 +52,16 @@ export class ReceivedAliases {
   }
 }
 
+/** As a string and as on the wire. */
+function sizeOf(topic: { topicBytes: Buffer } | undefined): number {
+  return topic === undefined ? 0 : 2 * topic.topicBytes.length
+}
+
 /** The aliases that the gateway gives a client, in the order in which topics come. */
 export class AssignedAliases {
   readonly #max: number
   readonly #aliases = new Map<string, number>()
+  #length = 0
 
   /** `max` is the client's Topic Alias Maximum. */
   constructor(max: number) {
@@ -58,6 +73,8 @@ export class AssignedAliases {
     const known = this.#aliases.get(topic)
     if (known !== undefined) return known
     if (this.#aliases.size >= this.#max || topicBytes.length - 2 < MIN_TOPIC_BYTES) return 0
+    if (this.#length + topic.length > MAX_ASSIGNED_LENGTH) return 0
+    this.#length += topic.length
     const alias = this.#aliases.size + 1
     this.#aliases.set(topic, alias)
     return -alias
@@ -65,6 +82,8 @@ export class AssignedAliases {
 
   /** The packet that was to bring the alias of `topic` is not sent after all. */
   forget(topic: string, sent: SentProperties | undefined): void {
-    if (sent !== undefined && sent.topicAlias > 0 && sent.withoutTopic !== true) this.#aliases.delete(topic)
+    if (sent === undefined || sent.topicAlias === 0 || sent.withoutTopic === true) return
+    this.#aliases.delete(topic)
+    this.#length -= topic.length
   }
 }

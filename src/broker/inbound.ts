@@ -71,6 +71,11 @@ export class Inbound implements Parked {
     this.#outbox = deps.outbox
   }
 
+  /** Bytes of topics that the client has given aliases. */
+  get aliasBytes(): number {
+    return this.#aliases === null ? 0 : this.#aliases.bytes
+  }
+
   /** True when so much waits for the disk that the client must wait too. */
   get isFull(): boolean {
     if (this.#parked.length > 0 && this.#hub.parking.isFull) return true

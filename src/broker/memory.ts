@@ -1,7 +1,7 @@
 /**
  * What all connections together make the gateway hold: bytes that sockets have not taken, packets that have not come
- * whole, messages that wait in memory for sessions or for acknowledgements. Nothing of it grows but by bytes that are
- * moved; so everybody is asked, exactly, whenever an eighth of the bound has been moved since the last time, and in
+ * whole, messages that wait in memory for sessions or for acknowledgements, topics that have aliases. Nothing of it grows
+ * but by bytes that are moved; so everybody is asked, exactly, whenever an eighth of the bound has been moved since the last time, and in
  * between that is one addition. Beyond the bound QoS 0 is dropped, and at the end of the turn, if the sockets have not
  * taken enough by then, whoever holds most has to go.
  */

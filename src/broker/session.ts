@@ -159,7 +159,8 @@ export class Session {
   /** Bytes that the gateway holds because of this connection. */
   get held(): number {
     const waiting = this.memoryQueue === null ? 0 : this.memoryQueue.bytes
-    return this.outbox.unsent + this.#reader.buffered + this.outbound.inFlightBytes + waiting
+    const { inbound, outbound, outbox } = this
+    return outbox.unsent + this.#reader.buffered + inbound.aliasBytes + outbound.inFlightBytes + waiting
   }
 
   /** Ends the connection because all together hold too much, and this one most. */

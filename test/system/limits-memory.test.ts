@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Limited, startLimited } from '../support/limited.ts'
 import { RawClient, type RawClientOptions } from '../support/mqtt-client.ts'
 import { until, within } from '../support/wait.ts'
-import { Attacker, frame, utf8 } from './attacks/attacker.ts'
+import { Attacker, frame, properties, uint16, utf8 } from './attacks/attacker.ts'
 
 const QUOTA_EXCEEDED = 0x97
 const KIB = 1024
@@ -113,6 +113,24 @@ describe('beyond it the one that holds most is closed, and nobody else', () => {
     }
     expect(limited.warnings('limits.memory')).toEqual([])
   })
+})
+
+test('the topics of aliases count for the client that gave them', async () => {
+  const limited = await startLimited({ memory: '4MiB' })
+  const aliases = await Attacker.connect(limited.port, 5, { keepalive: 0 })
+  const other = await Attacker.connect(limited.port, 5, { keepalive: 0 })
+  onTestFinished(async () => {
+    for (const each of [aliases, other]) await each[Symbol.asyncDispose]()
+  })
+  const topic = 'x'.repeat(60_000)
+  for (let alias = 1; alias <= 64; alias++) {
+    // The other gives its one alias another meaning each time.
+    for (const [client, number] of [[other, 1] as const, [aliases, alias] as const]) {
+      await client.flood(frame(0x30, utf8(`${alias}/${topic}`), properties([0x23], uint16(number))))
+    }
+  }
+  await aliases.thrownOut(QUOTA_EXCEEDED)
+  await other.ping()
 })
 
 test('a message to many at once is dropped at QoS 0 where it would take too much, and nobody is closed', async () => {
