@@ -102,13 +102,13 @@ function acceptWill(session: Session, asked: WillPacket): Will {
 
 /** The client is in: it is told, and its session is in force. */
 function accept(session: Session, sessionPresent: boolean, properties: Properties): void {
-  storeWill(session)
   const returnCode = ReasonCode.SUCCESS
   // [MQTT-3.2.2-1] to [MQTT-3.2.2-3]. MQTT 3.1 has no session present flag.
   const isTold = sessionPresent && session.version !== 3
   if (!session.sendControl({ cmd: 'connack', returnCode, sessionPresent: isTold, properties })) {
     throw new Error('the client takes no packet as large as its CONNACK')
   }
+  storeWill(session)
   session.hub.emit('connackSent', { returnCode, sessionPresent }, session)
   session.begin()
 }
@@ -302,8 +302,10 @@ async function openKept(session: Session, ending: Promise<void> | undefined): Pr
     // The connection ended meanwhile, and nobody else has taken the session up.
     hub.departed.add(id, interval * 1000, null)
   }
-  if (isKnown) session.subscribing.restore(await hub.persistence.subscriptionsByClient(session))
-  return isKnown
+  if (!isKnown) return false
+  const subscriptions = await hub.persistence.subscriptionsByClient(session)
+  if (!session.closed) session.subscribing.restore(subscriptions)
+  return true
 }
 
 function newMemoryQueue(hub: Hub): MemoryQueue {

@@ -52,7 +52,11 @@ export function endSession(session: Session): void {
   session.inbound.close()
   queue?.detach()
   if (session.memoryQueue !== null) session.memoryQueue.onReady = null
-  if (!session.connected) return
+  if (!session.connected) {
+    // It came to nothing; but a session that it has taken up goes on from here.
+    session.will = null
+    if (queue === null) return
+  }
   if (goesOn) {
     const seconds = interval === NEVER_EXPIRES ? undefined : interval
     const leftAt = seconds === undefined ? undefined : hub.persistence.time.now()

@@ -79,6 +79,37 @@ describe('max_session_expiry', () => {
   })
 })
 
+describe('a client that takes no packet as large as its CONNACK', () => {
+  /** Asks for a session with this expiry, in seconds, and is thrown out without an answer. */
+  async function fail(port: number, sessionExpiryInterval: number): Promise<void> {
+    const client = await Attacker.open(port, 5)
+    onTestFinished(() => client[Symbol.asyncDispose]())
+    const properties = { sessionExpiryInterval, maximumPacketSize: 6 }
+    const will = { topic: 'will', payload: Buffer.from('lost'), qos: 0 as const, retain: false }
+    client.send(connectPacket(5, { clientId: 'hall', clean: false, properties, will }))
+    await client.closed
+    expect(client.packets).toEqual([])
+  }
+
+  test('leaves a session that expires, and no will', async () => {
+    const clock = new ManualClock()
+    const limited = await startLimited({}, { clock })
+    await fail(limited.port, 60)
+    expect(isThere(limited, 'hall')).toBe(true)
+    expect(await limited.gateway.hub.persistence.delWill({ id: 'hall' })).toBeUndefined()
+    await clock.advance(61_000)
+    await until(() => !isThere(limited, 'hall'), { what: 'the end of the session' })
+  })
+
+  test('ends the session that it took up and did not prolong', async () => {
+    const limited = await startLimited({})
+    await leave({ port: limited.port, clientId: 'hall' })
+    expect(isThere(limited, 'hall')).toBe(true)
+    await fail(limited.port, 0)
+    await until(() => !isThere(limited, 'hall'), { what: 'the end of the session' })
+  })
+})
+
 describe('max_sessions', () => {
   test.each([
     [4, SERVER_UNAVAILABLE],
