@@ -6,7 +6,7 @@
  * A certificate that is not valid by a clock that nobody has set yet is no reason to wait for the end of a pause: when
  * the clock is set, it is tried again.
  */
-import type { Clock, Timer } from '../kernel/clock.ts'
+import { CLOCK_STEP_MS, type Clock, type Timer } from '../kernel/clock.ts'
 import { Backoff } from './backoff.ts'
 import type { ConnectionSettings } from './connection.ts'
 
@@ -14,8 +14,6 @@ import type { ConnectionSettings } from './connection.ts'
 const STABLE_TIME = 60_000
 /** Milliseconds between two looks at what waits, at what has moved, and at the clock. */
 const LOOK_INTERVAL = 1_000
-/** Milliseconds by which wall time must have jumped to count as set: no drift, no leap second. */
-const CLOCK_STEP = 60_000
 /** Of a lazy bridge: messages that must wait (Mosquitto's default), ms without traffic (too), and ms that one may wait. */
 const THRESHOLD = 10
 const IDLE_TIMEOUT = 60_000
@@ -134,7 +132,7 @@ export class Demand {
     const offset = () => clock.wall() - clock.monotonic()
     const before = offset()
     this.#lookTimer = clock.every(LOOK_INTERVAL, () => {
-      if (Math.abs(offset() - before) >= CLOCK_STEP) this.again()
+      if (Math.abs(offset() - before) >= CLOCK_STEP_MS) this.again()
     })
   }
 }

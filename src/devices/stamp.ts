@@ -8,7 +8,7 @@
  * clock cannot be believed, it is left out and `synced` is false. `seq` counts the messages of one topic since the
  * gateway started, from 1: one that is missing was lost.
  */
-import type { Clock, ClockSync } from '../kernel/clock.ts'
+import { CLOCK_STEP_MS, type Clock, type ClockSync } from '../kernel/clock.ts'
 import type { Properties } from '../mqtt/properties.ts'
 import type { Thing } from './ports.ts'
 import { type Item, toJson, toText } from './shape.ts'
@@ -49,12 +49,14 @@ function isoOf(time: number): string | undefined {
 /** ms between two looks for signs that the clock was set: each look is a few system calls. */
 const LOOK_AGAIN_MS = 1_000
 
-/** Remembers the answer of another: for good when it was yes, for a second when it was no. */
+/** Remembers the answer of another for a second, unless the clock is set meanwhile. */
 export class RememberedSync implements ClockSync {
   readonly #sync: ClockSync
   readonly #clock: Clock
   #isSynced = false
   #askedAt = Number.NEGATIVE_INFINITY
+  /** Wall time less monotonic time, then. */
+  #offset = 0
 
   constructor(deps: { sync: ClockSync; clock: Clock }) {
     this.#sync = deps.sync
@@ -62,10 +64,11 @@ export class RememberedSync implements ClockSync {
   }
 
   isSynced(): boolean {
-    if (this.#isSynced) return true
     const now = this.#clock.monotonic()
-    if (now - this.#askedAt < LOOK_AGAIN_MS) return false
+    const offset = this.#clock.wall() - now
+    if (now - this.#askedAt < LOOK_AGAIN_MS && Math.abs(offset - this.#offset) < CLOCK_STEP_MS) return this.#isSynced
     this.#askedAt = now
+    this.#offset = offset
     this.#isSynced = this.#sync.isSynced()
     return this.#isSynced
   }

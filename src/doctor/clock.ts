@@ -1,8 +1,6 @@
 /** Whether the clock is right: before that, TLS refuses every certificate, and schedules wait. */
+import { NOT_BEFORE } from '../kernel/clock-sync.ts'
 import type { Check } from './examine.ts'
-
-/** This was written after then; a clock that says less has just been started without a battery. */
-const NOT_BEFORE = Date.UTC(2026, 0, 1)
 
 export const checkClock: Check = async ({ config }, { clock, sync }) => {
   const now = clock.wall()

@@ -4,6 +4,9 @@
  * retry, delays and expiry are measured with. Timers run on monotonic time.
  */
 
+/** Milliseconds that wall time gains or loses on monotonic time only when somebody sets it. */
+export const CLOCK_STEP_MS = 60_000
+
 /** A running timer. Cancelling twice, or after it fired, does nothing. */
 export interface Timer {
   cancel(): void

@@ -177,10 +177,7 @@ export class Store {
     await guard.start()
     loaded.sweeper.start()
     loaded.ages.start()
-    const timers = [
-      clock.every(this.#options.retainedInterval, () => this.#writeRetained()),
-      clock.every(IDLE_TIME_INTERVAL_MS, () => this.#writeTime()),
-    ]
+    const timers = [clock.every(this.#options.retainedInterval, () => this.#writeRetained())]
     this.#open = { disk, opening, parts: loaded, timers }
   }
 
@@ -239,6 +236,7 @@ export class Store {
     })
     const onStep = () => {
       time.catchUp()
+      for (const operation of this.#timeRecord(IDLE_TIME_INTERVAL_MS)) committer.write(operation, 'lazy')
       engine.endEpisodes()
       if (guard.isLow) void this.#reclaim(disk, quota, () => reader.settled().then(() => committer.durable()))
     }
@@ -297,10 +295,6 @@ export class Store {
   #writeRetained(): void {
     const { retained, committer } = this.parts
     for (const operation of retained.takeLazy()) committer.write(operation, 'now')
-  }
-
-  #writeTime(): void {
-    for (const operation of this.#timeRecord(IDLE_TIME_INTERVAL_MS)) this.parts.committer.write(operation, 'lazy')
   }
 
   /** The write of the time of the store, if the last was so many milliseconds ago. */

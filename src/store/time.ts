@@ -6,7 +6,7 @@
  * thrown away because of a clock that is wrong.
  */
 import type { LifeTime } from '../broker/ports.ts'
-import type { Clock, ClockSync } from '../kernel/clock.ts'
+import { CLOCK_STEP_MS, type Clock, type ClockSync } from '../kernel/clock.ts'
 
 /** What is written. */
 export interface TimeRecord {
@@ -27,6 +27,8 @@ export class StoreTime implements LifeTime {
   /** Wall time of the record that was read, until the time since then has been added. */
   #before: number | undefined = undefined
   #writtenAt = Number.NEGATIVE_INFINITY
+  /** Wall time less monotonic time, then. */
+  #writtenOffset = 0
 
   constructor(deps: { clock: Clock; sync: ClockSync }) {
     this.#clock = deps.clock
@@ -55,11 +57,16 @@ export class StoreTime implements LifeTime {
     if (off > 0) this.#base += off
   }
 
-  /** What is to be written now; undefined when that was done less than `interval` milliseconds ago. */
+  /**
+   * What is to be written now; undefined when that was done less than `interval` milliseconds ago and the clock was not set
+   * since: after a crash, a leap from what was written to what is right would pass for time off.
+   */
   record(interval: number): TimeRecord | undefined {
     const now = this.#clock.monotonic()
-    if (now - this.#writtenAt < interval) return undefined
+    const offset = this.#clock.wall() - now
+    if (now - this.#writtenAt < interval && Math.abs(offset - this.#writtenOffset) < CLOCK_STEP_MS) return undefined
     this.#writtenAt = now
+    this.#writtenOffset = offset
     this.catchUp()
     const elapsed = this.now()
     // While the time off is unknown, what was true before it still says when that was.

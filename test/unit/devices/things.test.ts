@@ -168,11 +168,16 @@ describe('a stamp', () => {
     isSynced.now = true
     await clock.advance(2_000)
     say(4)
+    // Somebody sets it to what cannot be.
+    isSynced.now = false
+    clock.jumpWall(-365 * 86_400_000)
+    say(5)
     expect(broker.published.map(line => line.slice('/Home/Kitchen/T '.length))).toEqual([
       '{"value":1,"synced":false,"seq":101} r',
       '{"value":2,"time":"2026-01-01T12:00:00.000Z","seq":102} r',
       '{"value":3,"synced":false,"seq":103} r',
       '{"value":4,"time":"2026-01-01T12:00:02.000Z","seq":104} r',
+      '{"value":5,"synced":false,"seq":105} r',
     ])
   })
 })

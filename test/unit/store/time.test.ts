@@ -90,3 +90,14 @@ test('is written no more often than asked', async () => {
   expect(time.record(10_000)?.elapsed).toBe(FIRST_TIME.elapsed + 10_000)
   expect(time.record(0)).toBeDefined()
 })
+
+test('is written at once when the clock was set: a crash must not take the leap for time off', async () => {
+  const { clock, time } = machine()
+  clock.jumpWall(-6 * YEAR)
+  time.record(10_000)
+  clock.jumpWall(6 * YEAR)
+  const before = stored(time.record(10_000))
+  const after = machine({ wall: clock.wall() + HOUR })
+  after.time.load(before)
+  expect(after.time.now()).toBe(FIRST_TIME.elapsed + HOUR)
+})
