@@ -1,10 +1,10 @@
 /** When a bridge of the whole gateway connects: lazily, once, and as soon as the clock of the machine is right. */
-import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Authority } from '../support/certificates.ts'
+import { FakeTime } from '../support/fake-time.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts'
 import { RawClient } from '../support/mqtt-client.ts'
@@ -124,38 +124,18 @@ describe.skipIf(!needs('mosquitto') || !needs('openssl') || !needs('faketime'))(
     const authority = await Authority.make(folder, 'home')
     const { cert, key } = await authority.server()
     const upstream = await startUpstream([`certfile ${cert}`, `keyfile ${key}`])
-    // The time of the machine is that of this file.
-    const time = join(folder, 'time')
-    await writeFile(time, '')
-    const epoch = Date.UTC(2001, 0, 1) / 1000
-    await utimes(time, epoch, epoch)
+    await using time = await FakeTime.make(Date.UTC(2001, 0, 1) - Date.now())
     await using gateway = await startGateway({
       config: config(upstream.port, `    tls: { ca: ${authority.cert} }`)
         .replace('mqtt://', 'mqtts://')
         .replace('min: 100ms, max: 200ms', 'min: 1h, max: 1h'),
-      env: {
-        LD_PRELOAD: await fakeTime(),
-        FAKETIME: '%',
-        FAKETIME_FOLLOW_FILE: time,
-        FAKETIME_NO_CACHE: '1',
-        FAKETIME_DONT_FAKE_MONOTONIC: '1',
-      },
+      env: time.env,
     })
     await until(() => /not valid yet by the clock of this machine/.test(gateway.log), { what: () => gateway.log })
     await publish(gateway, 1)
     expect(comings(upstream)).toBe(0)
-    const now = Date.now() / 1000
-    await utimes(time, now, now)
+    await time.jump(0)
     await until(() => comings(upstream) === 1, { what: () => `a connection\n${gateway.log}\n${upstream.logs()}` })
     await until(() => /Received PUBLISH from cottage/.test(upstream.logs()), { what: () => upstream.logs() })
   })
 })
-
-/** The library that the program `faketime` would preload. */
-async function fakeTime(): Promise<string> {
-  for (const folder of await readdir('/usr/lib')) {
-    const path = join('/usr/lib', folder, 'faketime/libfaketimeMT.so.1')
-    if (existsSync(path)) return path
-  }
-  throw new Error('faketime is here, and its library is not')
-}
