@@ -59,8 +59,10 @@ export interface Scenario {
 
 /** Seconds for which an idle broker is watched. */
 const IDLE_TIME = 10
-/** ms until a start, or many connections, have left nothing to be done. */
+/** ms until a start has left nothing to be done. */
 const SETTLING = 3_000
+/** ms until memory is at rest: V8 looks for what a start, or many connections, have left over when 8 s have gone by, and once more after that. */
+const MEMORY_REST = 12_000
 /** Messages retained beside the one that is asked for. */
 const RETAINED = 20_000
 /** Part of a load that goes before it and does not count: Node compiles what is hot. */
@@ -239,7 +241,7 @@ function resident(name: string, clients: number, goal: number): Scenario {
       const subscribers = Math.round(clients * beforehand(size))
       const flags = { ...target(broker), subscribers, spread: 'own', prefix: prefix() }
       await using _ = subscribers === 0 ? undefined : await holdConnections(flags)
-      await pause(SETTLING * beforehand(size))
+      await pause(MEMORY_REST * beforehand(size))
       const [resident, proportional] = [await residentMemory(broker.pid), await proportionalMemory(broker.pid)]
       return { value: resident / 2 ** 20, unit: 'MB', proportional: proportional / 2 ** 20 }
     },
