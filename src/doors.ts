@@ -292,7 +292,7 @@ export class Doors {
       log: this.#log,
       gate: this.#gate,
       maxPacketSize: settings.maxPacketSize,
-      onConnection: (stream, details) => void this.#hub.accept(stream, { ...details, rules }),
+      onConnection: (stream, details) => void this.#hub.accept(stream, details, rules),
     })
   }
 

@@ -111,9 +111,9 @@ export class Hub extends AedesBase {
       new Session({ hub: this, stream, details: request?.connDetails })
   }
 
-  /** A connection was accepted. The session lives until the stream closes. */
-  accept(stream: Duplex, details: ConnectionDetails): Session {
-    const session = new Session({ hub: this, stream, details })
+  /** A connection was accepted. The session lives until the stream closes. `rules` are those of where it came in. */
+  accept(stream: Duplex, details: ConnectionDetails, rules?: ConnectionRules): Session {
+    const session = new Session({ hub: this, stream, details, rules })
     this.emit('connection', session)
     return session
   }

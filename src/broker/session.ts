@@ -39,8 +39,6 @@ export interface ConnectionDetails {
   listener?: string
   /** Who the client has proved to be by TLS. */
   identity?: { commonName?: string; subject?: string; pskIdentity?: string }
-  /** Absent, those of a connection about which nothing more is said. */
-  rules?: ConnectionRules
   /** Called when the client is no stranger any more. */
   onConnect?: () => void
 }
@@ -101,18 +99,25 @@ export class Session {
   /** The last message that a listener was called for: an emitter may call once for each matching filter. */
   #lastMessage: Message | null = null
 
-  constructor(deps: { hub: Hub; stream: Duplex; details?: ConnectionDetails | undefined }) {
+  /** `rules`: absent, those of a connection about which nothing more is said. */
+  constructor(deps: {
+    hub: Hub
+    stream: Duplex
+    details?: ConnectionDetails | undefined
+    rules?: ConnectionRules | undefined
+  }) {
     const { hub, stream } = deps
+    const onFlushed = () => this.#flushed()
     this.hub = hub
     this.conn = stream
     this.details = deps.details ?? {}
-    this.rules = this.details.rules ?? hub.defaultRules
+    this.rules = deps.rules ?? hub.defaultRules
     this.outbox = new Outbox({
       stream,
       turn: hub.turn,
       stats: hub.stats,
       memory: hub.memory,
-      onFlushed: () => this.#flushed(),
+      onFlushed,
       onAck:
         hub.trace === null
           ? null
@@ -139,7 +144,7 @@ export class Session {
     hub.memory.add(this)
     hub.stats.sockets++
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
-    stream.on('drain', () => this.#flushed())
+    stream.on('drain', onFlushed)
     stream.on('error', error => this.fail(error))
     stream.on('end', () => this.end())
     stream.on('close', () => {

@@ -56,7 +56,7 @@ export class AddressLimit {
       return false
     }
     this.#open.set(host, open + 1)
-    socket.once('close', () => this.#leave(host))
+    socket.on('close', () => this.#leave(host))
     return true
   }
 

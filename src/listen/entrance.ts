@@ -95,21 +95,28 @@ export class Entrance {
     await this.#sockets.close()
   }
 
-  #receive(socket: Socket): void {
+  #receive(socket: Socket): Stay | undefined {
     const { protocol, proxyProtocol } = this.#deps.settings
     const peer = peerOf(socket)
     if (peer === undefined && protocol !== 'unix') {
       socket.destroy()
-      return
+      return undefined
     }
-    const details = { protocol, listener: this.address, ...peer }
     // Behind a proxy it is not known yet whose it is.
-    if (proxyProtocol !== true && !this.#isCounted(socket, details)) return
+    if (proxyProtocol !== true && !this.#isCounted(socket, peer?.remoteAddress)) return undefined
     const isStream = (protocol === 'mqtt' || protocol === 'unix') && proxyProtocol !== true
     const stay = this.#deps.gate.lobby.enter(socket, { isStream })
-    if (stay === undefined) return
+    if (stay === undefined) return undefined
+    const details = {
+      protocol,
+      listener: this.address,
+      remoteAddress: peer?.remoteAddress,
+      remotePort: peer?.remotePort,
+      onConnect: () => stay.leave(),
+    }
     if (proxyProtocol === true) this.#unwrap(socket, details, stay)
     else this.#secure(socket, details, stay)
+    return stay
   }
 
   #unwrap(socket: Socket, details: ConnectionDetails, stay: Stay): void {
@@ -118,7 +125,7 @@ export class Entrance {
       ({ source, commonName }) => {
         const identity = commonName === undefined || commonName.includes('\0') ? {} : { identity: { commonName } }
         const known = { ...details, ...source, ...identity }
-        if (this.#isCounted(socket, known)) this.#secure(socket, known, stay)
+        if (this.#isCounted(socket, known.remoteAddress)) this.#secure(socket, known, stay)
       },
       error => this.#refuse(socket, details, error),
     )
@@ -138,7 +145,7 @@ export class Entrance {
   }
 
   /** False when its address has too many connections; it is closed then. */
-  #isCounted(socket: Socket, { remoteAddress }: ConnectionDetails): boolean {
+  #isCounted(socket: Socket, remoteAddress: string | undefined): boolean {
     if (this.#deps.gate.addresses.enter(socket, remoteAddress)) return true
     socket.destroy()
     return false

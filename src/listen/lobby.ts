@@ -46,7 +46,7 @@ export class Stay {
     this.#deadline?.cancel()
   }
 
-  /** The CONNECT has come. */
+  /** The CONNECT has come, or the connection is gone. */
   leave(): void {
     this.#deadline?.cancel()
     this.#waiting.delete(this.#socket)
@@ -69,7 +69,7 @@ export class Lobby {
   }
 
   /**
-   * Undefined when there is no room; the socket is destroyed then. It leaves by itself when it closes. `isStream`: there
+   * Undefined when there is no room; the socket is destroyed then. When the socket closes, it must leave. `isStream`: there
    * are no handshakes before it is one.
    */
   enter(socket: Socket, { isStream }: { isStream: boolean }): Stay | undefined {
@@ -81,7 +81,6 @@ export class Lobby {
     const stay = new Stay({ socket, waiting: this.#waiting, since })
     if (!isStream) stay.begin(this.#clock)
     this.#waiting.set(socket, stay)
-    socket.on('close', () => stay.leave())
     return stay
   }
 

@@ -51,8 +51,8 @@ export interface ConnectionDetails {
   /** The listener's address, for logs. */
   readonly listener: string
   /** Of the peer, as the socket (or the PROXY header) has it; IPv4 is written as IPv4 also when it came in on an IPv6 socket. Absent on a Unix socket. */
-  readonly remoteAddress?: string
-  readonly remotePort?: number
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
   /** Of a TLS connection: who the client has proved to be. */
   readonly identity?: ClientIdentity
   /** To be called when its CONNECT has come: until then it takes a place among those of whom nothing is known. */

@@ -73,14 +73,14 @@ export class SocketServer {
   }
 
   /**
-   * Listens; `onSocket` gets every socket that is not in excess. Rejects with a `LarderError` LISTEN_*, or with the
+   * Listens; `onSocket` gets every socket that is not in excess, and says who leaves when it is closed. Rejects with a `LarderError` LISTEN_*, or with the
    * reason of `signal`, leaving nothing open.
    */
-  async open(onSocket: (socket: Socket) => void, signal: AbortSignal): Promise<void> {
+  async open(onSocket: (socket: Socket) => { leave(): void } | undefined, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     const server = this.#deps.takeOver?.() ?? createServer(SOCKET_OPTIONS)
     server.on('connection', socket => {
-      if (this.#track(socket)) onSocket(socket)
+      if (this.#letIn(socket)) this.#track(socket, onSocket(socket))
     })
     await this.#bind(server, signal)
     server.on('error', error =>
@@ -147,7 +147,7 @@ export class SocketServer {
     grace?.cancel()
   }
 
-  #track(socket: Socket): boolean {
+  #letIn(socket: Socket): boolean {
     // A reset by the peer is how connections end; whoever reads the stream sees 'close'.
     socket.on('error', ignore)
     const refusing = this.#limits.findIndex(limit => !limit.enter())
@@ -156,13 +156,17 @@ export class SocketServer {
       socket.destroy()
       return false
     }
+    return true
+  }
+
+  #track(socket: Socket, guest: { leave(): void } | undefined): void {
     this.#sockets.add(socket)
     socket.on('close', () => {
+      guest?.leave()
       this.#sockets.delete(socket)
       for (const limit of this.#limits) limit.leave()
       if (this.#sockets.size === 0) this.#onEmpty?.()
     })
-    return true
   }
 }
 

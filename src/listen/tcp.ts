@@ -24,7 +24,7 @@ export class TcpListener implements Listener {
   async start(signal: AbortSignal): Promise<void> {
     await this.#entrance.open(({ stream, details, stay }) => {
       stay.arrive()
-      this.#onConnection(stream, { ...details, onConnect: () => stay.leave() })
+      this.#onConnection(stream, details)
     }, signal)
   }
 

@@ -119,7 +119,7 @@ export class WebSocketListener implements Listener {
         stay.arrive()
         const webSocket = new WebSocketStream(ws)
         webSocket.on('error', () => {})
-        this.#deps.onConnection(webSocket, { ...details, onConnect: () => stay.leave() })
+        this.#deps.onConnection(webSocket, details)
       })
     })
     return http
