@@ -7,9 +7,11 @@
 import { findNode, LevelNode, makeNode, pruneNode } from './level-tree.ts'
 import { isDollarTopic, levelEnd } from './topics.ts'
 
-type Node<V> = LevelNode<Set<V>>
+/** Mostly a filter has one value: then it stands here by itself. */
+type Node<V> = LevelNode<V | Set<V>>
 
-export class FilterTree<V> {
+/** Values are anything but sets. */
+export class FilterTree<V extends NonNullable<unknown>> {
   readonly #root: Node<V> = new LevelNode('', undefined)
   #size = 0
 
@@ -21,21 +23,24 @@ export class FilterTree<V> {
   /** Puts `value` under `filter`. Does nothing when it is there already. */
   add(filter: string, value: V): void {
     const node = makeNode(this.#root, filter)
-    node.content ??= new Set()
-    const before = node.content.size
-    node.content.add(value)
-    this.#size += node.content.size - before
+    const { content } = node
+    if (content instanceof Set ? content.has(value) : content === value) return
+    if (content === undefined) node.content = value
+    else if (content instanceof Set) content.add(value)
+    else node.content = new Set([content, value])
+    this.#size++
   }
 
   /** Takes `value` from under exactly this filter [MQTT-3.10.4-1]. False when it was not there. */
   remove(filter: string, value: V): boolean {
     const node = findNode(this.#root, filter)
-    if (node?.content === undefined || !node.content.delete(value)) return false
+    if (node === undefined) return false
+    const { content } = node
+    if (content instanceof Set ? !content.delete(value) : content !== value) return false
     this.#size--
-    if (node.content.size === 0) {
-      node.content = undefined
-      pruneNode(node)
-    }
+    if (content instanceof Set && content.size > 0) return true
+    node.content = undefined
+    pruneNode(node)
     return true
   }
 
@@ -73,5 +78,6 @@ export class FilterTree<V> {
 
 function collect<V>(node: Node<V> | undefined, found: V[]): void {
   if (node?.content === undefined) return
-  for (const value of node.content) found.push(value)
+  if (node.content instanceof Set) for (const value of node.content) found.push(value)
+  else found.push(node.content)
 }
