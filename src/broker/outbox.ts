@@ -70,8 +70,8 @@ export class Outbox {
   #from = 0
   /** …and what lies from here on is free. */
   #used = 0
-  /** Full buffers and large payloads that go before `#buffer`. */
-  #chunks: Buffer[] = []
+  /** Full buffers and large payloads that go before `#buffer`; mostly there are none. */
+  #chunks: Buffer[] | null = null
   #gathered = 0
   /** Bytes among them that are not copied. */
   #passed = 0
@@ -151,11 +151,11 @@ export class Outbox {
     if (this.#gathered === 0) return
     this.#lastTurn = Math.min(this.#gathered - this.#passed, MAX_BUFFER)
     const chunks = this.#chunks
-    if (this.#used > this.#from) this.#cut()
+    const last = this.#used > this.#from ? (this.#buffer as Buffer).subarray(this.#from, this.#used) : null
     this.#buffer = null
     this.#from = 0
     this.#used = 0
-    this.#chunks = []
+    this.#chunks = null
     this.#passed = 0
     const packets = this.#packets
     const bytes = this.#gathered
@@ -165,11 +165,12 @@ export class Outbox {
     if (stream.destroyed || stream.writableEnded) return
     this.#stats.packetsSent += packets
     this.#stats.bytesSent += bytes
-    if (chunks.length === 1) {
-      stream.write(chunks[0])
+    if (chunks === null) {
+      stream.write(last)
     } else {
       stream.cork()
       for (const chunk of chunks) stream.write(chunk)
+      if (last !== null) stream.write(last)
       stream.uncork()
     }
     this.#onFlushed()
@@ -196,14 +197,15 @@ export class Outbox {
   }
 
   /** What was written so far leaves before what comes now. */
-  #cut(): void {
+  #cut(): Buffer[] {
+    this.#chunks ??= []
     this.#chunks.push((this.#buffer as Buffer).subarray(this.#from, this.#used))
     this.#from = this.#used
+    return this.#chunks
   }
 
   #pass(payload: Buffer): void {
-    this.#cut()
-    this.#chunks.push(payload)
+    this.#cut().push(payload)
     this.#passed += payload.length
     this.#gathered += payload.length
     this.#memory.moved(payload.length)

@@ -29,9 +29,11 @@ export class FrameReader {
   readonly #onFrame: FrameHandler
   #maxPacketSize: number
 
-  /** Chunks not yet split, the first from `#at` on. More than one only while paused or called back. */
-  #chunks: Buffer[] = []
+  /** The chunk that is being split, from `#at` on… */
+  #chunk: Buffer | undefined = undefined
   #at = 0
+  /** …and those behind it. There are some only while paused or called back. */
+  #behind: Buffer[] | undefined = undefined
 
   /** The packet that is being put together: `#have` bytes of it, of `#need` once its length is known (0 before). */
   #part: Buffer | undefined = undefined
@@ -66,7 +68,8 @@ export class FrameReader {
   /** Bytes kept: chunks that wait, and what has come of a packet that is still cut. Room that is still empty is no memory yet. */
   get buffered(): number {
     let bytes = this.#have - this.#at
-    for (const chunk of this.#chunks) bytes += chunk.length
+    if (this.#chunk !== undefined) bytes += this.#chunk.length
+    if (this.#behind !== undefined) for (const chunk of this.#behind) bytes += chunk.length
     return bytes
   }
 
@@ -77,7 +80,11 @@ export class FrameReader {
    */
   push(chunk: Buffer): void {
     if (chunk.length === 0 || this.#closed) return
-    this.#chunks.push(chunk)
+    if (this.#chunk === undefined) this.#chunk = chunk
+    else {
+      this.#behind ??= []
+      this.#behind.push(chunk)
+    }
     this.#run()
   }
 
@@ -92,17 +99,18 @@ export class FrameReader {
     if (this.#running) return
     this.#running = true
     try {
-      for (let chunk = this.#chunks[0]; chunk !== undefined && !this.#paused; chunk = this.#chunks[0]) {
+      for (let chunk = this.#chunk; chunk !== undefined && !this.#paused; chunk = this.#chunk) {
         if (this.#part === undefined) this.#split(chunk)
         else this.#fill(this.#part, chunk)
         if (this.#at === chunk.length) {
-          this.#chunks.shift()
+          this.#chunk = this.#behind?.shift()
           this.#at = 0
         }
       }
     } catch (error) {
       this.#closed = true
-      this.#chunks = []
+      this.#chunk = undefined
+      this.#behind = undefined
       this.#at = 0
       this.#drop()
       throw error
