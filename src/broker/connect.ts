@@ -309,7 +309,7 @@ async function openKept(session: Session, ending: Promise<void> | undefined): Pr
 }
 
 function newMemoryQueue(hub: Hub): MemoryQueue {
-  return new MemoryQueue({ limits: hub.limits, memory: hub.memory, onDropped: () => hub.stats.dropped++ })
+  return new MemoryQueue({ limits: hub.limits, memory: hub.memory, stats: hub.stats })
 }
 
 /** Keeps the will where a crash does not lose it, and forgets what an earlier connection left. */

@@ -8,11 +8,13 @@ import type { Delivery } from './ports.ts'
 
 /** Slots of the first ring; a power of two, as all are. */
 const FIRST_SLOTS = 8
+/** The ring of one that never held anything: most sessions. Never written to. */
+const NOTHING: never[] = []
 
 export class InFlight {
-  #slots: (Delivery | undefined)[] = []
+  #slots: (Delivery | undefined)[] = NOTHING
   /** Packet identifier in each slot; 0, which none has, in one that is free. */
-  #ids: number[] = []
+  #ids: number[] = NOTHING
   #beside: Map<number, Delivery> | null = null
   #size = 0
 
@@ -55,8 +57,8 @@ export class InFlight {
   }
 
   clear(): void {
-    this.#slots = []
-    this.#ids = []
+    this.#slots = NOTHING
+    this.#ids = NOTHING
     this.#beside = null
     this.#size = 0
   }

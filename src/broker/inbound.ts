@@ -54,13 +54,16 @@ interface ParkedMessage {
   readonly owed: Owed
 }
 
+/** Most sessions never send a message of QoS 2. */
+const NO_IDS: ReceivedIds = new Set<number>()
+
 export class Inbound implements Parked {
   readonly #session: Session
   readonly #hub: Hub
   readonly #outbox: Outbox
   readonly #owed = new Deque<Owed>()
   /** QoS 2 identifiers between PUBLISH and PUBREL, of a session that ends with its connection. Those of another are in the store. */
-  readonly #received = new Set<number>()
+  #received: Set<number> | null = null
   readonly #parked = new Deque<ParkedMessage>()
   #parkedBytes = 0
   #aliases: ReceivedAliases | null = null
@@ -143,7 +146,7 @@ export class Inbound implements Parked {
       queues.forget(this.#session.id, packetId, () => this.#complete(packetId, reasonCode))
       return
     }
-    this.#received.delete(packetId)
+    this.#received?.delete(packetId)
     this.#complete(packetId, reasonCode)
   }
 
@@ -204,7 +207,9 @@ export class Inbound implements Parked {
   }
 
   #ids(): ReceivedIds {
-    return this.#session.queue === null ? this.#received : this.#hub.persistence.queues.received(this.#session.id)
+    return this.#session.queue === null
+      ? (this.#received ?? NO_IDS)
+      : this.#hub.persistence.queues.received(this.#session.id)
   }
 
   /** A QoS 2 message that was taken before is not taken again [MQTT-4.3.3-2]; its PUBREC is repeated, unless it is still to come. */
@@ -262,7 +267,10 @@ export class Inbound implements Parked {
     const isKept = this.#session.queue !== null
     const received = isKept ? { clientId: this.#session.id, packetId } : undefined
     const isTaken = this.#hand(message, owed, received)
-    if (isTaken && !isKept) this.#received.add(packetId)
+    if (isTaken && !isKept) {
+      this.#received ??= new Set()
+      this.#received.add(packetId)
+    }
     return isTaken
   }
 

@@ -14,7 +14,7 @@ export class MemoryQueue implements OutQueue {
   onReady: (() => void) | null = null
   readonly #limits: { maxQueuedMessages: number; maxQueuedBytes: number }
   readonly #memory: { moved(bytes: number): void }
-  readonly #onDropped: (message: Message) => void
+  readonly #stats: { dropped: number }
   readonly #waiting = new Deque<Delivery>()
   #waitingBytes = 0
   #sent = 0
@@ -23,11 +23,11 @@ export class MemoryQueue implements OutQueue {
   constructor(deps: {
     limits: { maxQueuedMessages: number; maxQueuedBytes: number }
     memory: { moved(bytes: number): void }
-    onDropped: (message: Message) => void
+    stats: { dropped: number }
   }) {
     this.#limits = deps.limits
     this.#memory = deps.memory
-    this.#onDropped = deps.onDropped
+    this.#stats = deps.stats
   }
 
   get count(): number {
@@ -65,9 +65,8 @@ export class MemoryQueue implements OutQueue {
     this.#waitingBytes += message.size
     this.#memory.moved(message.size + OVERHEAD)
     while (this.#waiting.length > this.#limits.maxQueuedMessages || this.#waitingBytes > this.#limits.maxQueuedBytes) {
-      const oldest = this.#shift()
-      if (oldest === undefined) return
-      this.#onDropped(oldest.message)
+      if (this.#shift() === undefined) return
+      this.#stats.dropped++
     }
   }
 

@@ -152,6 +152,8 @@ export class Outbound {
       })
       return
     }
+    // Gives up its ring: most clients subscribe once.
+    this.#retained.clear()
   }
 
   #pumpQueue(): void {

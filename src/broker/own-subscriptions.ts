@@ -16,7 +16,8 @@ const SEARCHED_FROM = 32
 
 export class OwnSubscriptions {
   readonly #byFilter = new Map<string, Subscription>()
-  readonly #grants = new Map<string, Grants>()
+  /** By topic; null where nothing had to be remembered: most sessions. */
+  #grants: Map<string, Grants> | null = null
   /** What each that is not shared grants by itself, while that is the same. */
   #common: Grants | null = null
   /** Those that are not shared, once there are many. */
@@ -53,7 +54,7 @@ export class OwnSubscriptions {
       if (before === undefined) this.#shared++
       return true
     }
-    this.#grants.clear()
+    this.#grants = null
     if (this.#byFilter.size - this.#shared === 1) this.#common = grantsOf([subscription])
     else if (this.#common !== null && !isGrantOf(this.#common, subscription)) this.#common = null
     if (before !== undefined) this.#tree?.remove(filter, before)
@@ -68,13 +69,13 @@ export class OwnSubscriptions {
     this.#byFilter.delete(filter)
     if (splitShare(filter) !== undefined) this.#shared--
     this.#tree?.remove(filter, subscription)
-    this.#grants.clear()
+    this.#grants = null
     return true
   }
 
   clear(): void {
-    this.#byFilter.clear()
-    this.#grants.clear()
+    if (this.#byFilter.size > 0) this.#byFilter.clear()
+    this.#grants = null
     this.#common = null
     this.#tree = null
     this.#shared = 0
@@ -83,9 +84,10 @@ export class OwnSubscriptions {
   /** What those that match grant together; the topic is known to match one. Shared ones do not count. */
   grantsFor(topic: string): Grants {
     if (this.#common !== null) return this.#common
-    const known = this.#grants.get(topic)
+    const known = this.#grants?.get(topic)
     if (known !== undefined) return known
     const grants = grantsOf(this.#byFilter.size < SEARCHED_FROM ? this.#scan(topic) : this.#search(topic))
+    this.#grants ??= new Map()
     remember(this.#grants, topic, grants, MAX_CACHED_TOPICS)
     return grants
   }
