@@ -61,8 +61,8 @@ export interface Scenario {
 const IDLE_TIME = 10
 /** ms until a start has left nothing to be done. */
 const SETTLING = 3_000
-/** ms until memory is at rest: V8 looks for what a start, or many connections, have left over when 8 s have gone by, and once more after that. */
-const MEMORY_REST = 12_000
+/** ms until memory is at rest: a gateway gives back what a start, or many connections, have left over when it had nothing to do for two periods of 10 s. */
+const MEMORY_REST = 30_000
 /** Messages retained beside the one that is asked for. */
 const RETAINED = 20_000
 /** Part of a load that goes before it and does not count: Node compiles what is hot. */

@@ -28,10 +28,11 @@ let between: Service | undefined
 
 const runGateway: RunGateway = async (config, signal, program) => {
   allocateYoung()
-  const [{ busiestClients, checkArchive, Gateway }, { createLog }, { systemClock }] = await Promise.all([
+  const [{ busiestClients, checkArchive, Gateway }, { createLog }, { systemClock }, { Tidying }] = await Promise.all([
     import('../main.ts'),
     import('../kernel/log.ts'),
     import('../kernel/clock.ts'),
+    import('../kernel/tidying.ts'),
   ])
   const { version } = manifest
   const log = createLog(config.log)
@@ -45,7 +46,9 @@ const runGateway: RunGateway = async (config, signal, program) => {
   const surroundings =
     program === undefined ? {} : { surroundings: surroundingsOf(program, { examine, status, store }) }
   const gateway: GatewayType = new Gateway(config, { log, clock: systemClock, version, ...surroundings })
+  const tidying = new Tidying({ clock: systemClock })
   await gateway.start(signal)
+  tidying.start()
   const addresses = gateway.addresses()
   const service = new Service({ env: process.env, clock: systemClock, warn: message => log.warn({}, message) })
   await service.ready(addresses.join(', '), () => isWell(gateway.status('json').join(), addresses.length))
@@ -54,6 +57,7 @@ const runGateway: RunGateway = async (config, signal, program) => {
   return {
     addresses,
     stop: async ({ again }) => {
+      tidying.stop()
       if (again) {
         // To systemd it goes on: the watchdog is told so until the gateway is there again.
         service.stop()
