@@ -253,6 +253,11 @@ function handled(work: Promise<void>): Promise<void> {
   return work
 }
 
-function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
+/** Mostly there is one subscription in a packet: that costs no generator. */
+function batches<T>(items: readonly T[]): Iterable<readonly T[]> {
+  return items.length <= BATCH ? [items] : slicesOf(items)
+}
+
+function* slicesOf<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += BATCH) yield items.slice(at, at + BATCH)
 }

@@ -6,6 +6,7 @@
 import type { LifeTime } from '../broker/ports.ts'
 import type { Message } from '../mqtt/message.ts'
 import { NameTree } from '../mqtt/name-tree.ts'
+import { hasWildcards } from '../mqtt/topics.ts'
 import type { Operation } from './committer.ts'
 import { nameKey, nameOfKey } from './keys.ts'
 import { decodeRetained, encodeRetained } from './records.ts'
@@ -59,7 +60,8 @@ export class RetainedMessages {
   /** Those whose topics match. One whose time is over is removed when it is met [MQTT-3.3.2-5]. */
   *matching(filter: string): Generator<Message> {
     const now = this.#time.now()
-    for (const message of this.#messages.matching(filter)) {
+    const found = hasWildcards(filter) ? this.#messages.matching(filter) : this.#exact(filter)
+    for (const message of found) {
       if (message.expiresAt === undefined || message.expiresAt > now) yield message
       else if (this.#remove(message.topic)) this.#lazy.add(message.topic)
     }
@@ -95,6 +97,12 @@ export class RetainedMessages {
     this.#bytes += message.size - (before?.size ?? 0)
     if (message.expiresAt === undefined) this.#expiring.delete(topic)
     else this.#expiring.set(topic, message.expiresAt)
+  }
+
+  /** Mostly one topic is asked for: that needs no walk. */
+  #exact(topic: string): readonly Message[] {
+    const message = this.#messages.get(topic)
+    return message === undefined ? [] : [message]
   }
 
   #remove(topic: string): boolean {
