@@ -7,7 +7,8 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer, type Server as SecureServer } from 'node:https'
 import { hostname } from 'node:os'
 import type { SecureContextOptions } from 'node:tls'
-import { LarderError, reasonOf, systemCodeOf } from '../kernel/errors.ts'
+import { reasonOf } from '../kernel/errors.ts'
+import { closeHttp, type HttpAddress, openHttp, urlOfHttp } from '../kernel/http-server.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Api } from './api-routes.ts'
 import type { PageFiles } from './files.ts'
@@ -75,22 +76,15 @@ export class DashboardServer {
 
   /** Rejects with a LarderError LISTEN_* when its address cannot be used. */
   async open(): Promise<void> {
-    const { place, log } = this.#deps
-    const server = this.#server
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject).listen({ host: place.host, port: place.port }, () => resolve())
-      })
-    } catch (error) {
-      throw faultOf(error, this.#url(place.port))
-    }
-    server.removeAllListeners('error').on('error', error => log.error({ reason: reasonOf(error) }, 'web page fault'))
+    await openHttp(this.#server, this.#address, {
+      hint: 'Give another address as dashboard.listen, or off.',
+      onFault: error => this.#deps.log.error({ reason: reasonOf(error) }, 'web page fault'),
+    })
   }
 
   /** URL with the real port. Only while it is open. */
   address(): string {
-    const bound = this.#server.address()
-    return this.#url(typeof bound === 'object' && bound !== null ? bound.port : this.#deps.place.port)
+    return urlOfHttp(this.#server, this.#address)
   }
 
   /** New connections are made with this from now on. */
@@ -99,10 +93,7 @@ export class DashboardServer {
   }
 
   async close(): Promise<void> {
-    await new Promise<void>(resolve => {
-      this.#server.close(() => resolve())
-      this.#server.closeAllConnections()
-    })
+    await closeHttp(this.#server)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -135,21 +126,8 @@ export class DashboardServer {
     }
   }
 
-  #url(port: number): string {
+  get #address(): HttpAddress {
     const { place, tls } = this.#deps
-    const host = place.host.includes(':') ? `[${place.host}]` : place.host
-    return `${tls === undefined ? 'http' : 'https'}://${host}:${port}`
-  }
-}
-
-function faultOf(error: unknown, url: string): LarderError {
-  const options = { cause: error, hint: 'Give another address as dashboard.listen, or off.' }
-  switch (systemCodeOf(error)) {
-    case 'EADDRINUSE':
-      return new LarderError('LISTEN_IN_USE', `another program listens at ${url} already.`, options)
-    case 'EACCES':
-      return new LarderError('LISTEN_DENIED', `this user may not listen at ${url}.`, options)
-    default:
-      return new LarderError('LISTEN_FAILED', `${url}: ${reasonOf(error)}.`, options)
+    return { scheme: tls === undefined ? 'http' : 'https', ...place }
   }
 }

@@ -4,7 +4,8 @@
  * password is told whether the gateway is well, and not why it is not.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { LarderError, reasonOf, systemCodeOf } from '../kernel/errors.ts'
+import { reasonOf } from '../kernel/errors.ts'
+import { closeHttp, type HttpAddress, openHttp, urlOfHttp } from '../kernel/http-server.ts'
 import type { Log } from '../kernel/log.ts'
 import { Exposition } from './exposition.ts'
 import type { Guard } from './guard.ts'
@@ -25,7 +26,7 @@ export interface ServerDependencies {
 }
 
 export class MetricsServer {
-  readonly #place: HttpPlace
+  readonly #address: HttpAddress
   readonly #look: () => Figures
   readonly #log: Log
   readonly #server: Server
@@ -34,7 +35,7 @@ export class MetricsServer {
   guard: Guard
 
   constructor(deps: ServerDependencies) {
-    this.#place = deps.place
+    this.#address = { scheme: 'http', ...deps.place }
     this.#look = deps.look
     this.#log = deps.log
     this.guard = deps.guard
@@ -50,33 +51,20 @@ export class MetricsServer {
 
   /** Rejects with a LarderError LISTEN_* when its address cannot be used. */
   async start(): Promise<void> {
-    const { host, port } = this.#place
-    const server = this.#server
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject).listen({ host, port }, () => resolve())
-      })
-    } catch (error) {
-      throw faultOf(error, this.#place)
-    }
-    server
-      .removeAllListeners('error')
-      .on('error', error => this.#log.error({ reason: reasonOf(error) }, 'metrics fault'))
+    await openHttp(this.#server, this.#address, {
+      hint: 'Give another address as metrics.listen, or leave it out.',
+      onFault: error => this.#log.error({ reason: reasonOf(error) }, 'metrics fault'),
+    })
     this.#log.info({ metrics: `${this.address()}/metrics` }, 'metrics for Prometheus')
   }
 
   /** URL with the real port. Only after `start`. */
   address(): string {
-    const bound = this.#server.address()
-    const port = typeof bound === 'object' && bound !== null ? bound.port : this.#place.port
-    return urlOf({ ...this.#place, port })
+    return urlOfHttp(this.#server, this.#address)
   }
 
   async stop(): Promise<void> {
-    await new Promise<void>(resolve => {
-      this.#server.close(() => resolve())
-      this.#server.closeAllConnections()
-    })
+    await closeHttp(this.#server)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -119,22 +107,4 @@ function send(response: ServerResponse, status: number, body: string, type = 'te
     'X-Content-Type-Options': 'nosniff',
   })
   response.end(body)
-}
-
-/** `http://host:port`. */
-export function urlOf({ host, port }: HttpPlace): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
-}
-
-function faultOf(error: unknown, place: HttpPlace): LarderError {
-  const url = urlOf(place)
-  const options = { cause: error, hint: 'Give another address as metrics.listen, or leave it out.' }
-  switch (systemCodeOf(error)) {
-    case 'EADDRINUSE':
-      return new LarderError('LISTEN_IN_USE', `another program listens at ${url} already.`, options)
-    case 'EACCES':
-      return new LarderError('LISTEN_DENIED', `this user may not listen at ${url}.`, options)
-    default:
-      return new LarderError('LISTEN_FAILED', `${url}: ${reasonOf(error)}.`, options)
-  }
 }
