@@ -4,8 +4,7 @@
  * once for a message, and the listeners of a topic are remembered until somebody who may want it subscribes or leaves.
  */
 import { FilterTree } from '../mqtt/filter-tree.ts'
-import { remember } from '../mqtt/remember.ts'
-import { hasWildcards } from '../mqtt/topics.ts'
+import { forget, remember } from '../mqtt/remember.ts'
 import type { Emitter, Listener, Message } from './ports.ts'
 
 /** Answers kept: enough for a large home. */
@@ -18,14 +17,14 @@ export class LocalEmitter implements Emitter {
 
   on(filter: string, listener: Listener, done?: () => void): this {
     this.#tree.add(filter, listener)
-    this.#forget(filter)
+    forget(this.#listeners, filter)
     if (done !== undefined) setImmediate(done)
     return this
   }
 
   removeListener(filter: string, listener: Listener, done?: () => void): this {
     this.#tree.remove(filter, listener)
-    this.#forget(filter)
+    forget(this.#listeners, filter)
     if (done !== undefined) setImmediate(done)
     return this
   }
@@ -60,12 +59,6 @@ export class LocalEmitter implements Emitter {
     this.#closed = true
     setImmediate(done)
     return this
-  }
-
-  /** The listeners of the topics that match are others now. */
-  #forget(filter: string): void {
-    if (hasWildcards(filter)) this.#listeners.clear()
-    else this.#listeners.delete(filter)
   }
 
   #find(topic: string): readonly Listener[] {

@@ -4,7 +4,7 @@
  */
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
-import { remember } from '../mqtt/remember.ts'
+import { forget, remember } from '../mqtt/remember.ts'
 import { grantsOf, isMeant } from '../mqtt/subscription.ts'
 import { splitShare } from '../mqtt/topics.ts'
 import type { ContractQueue } from './queue.ts'
@@ -72,7 +72,7 @@ export class SubscriptionsCopy {
     // Who of a shared subscription gets a message is for the broker to say.
     if (splitShare(topic) === undefined) this.#tree.add(topic, added)
     else this.watcher?.add(clientId, subscription)
-    this.#targets.clear()
+    forget(this.#targets, topic)
   }
 
   delete(clientId: string, filter: string): void {
@@ -84,7 +84,7 @@ export class SubscriptionsCopy {
     }
     if (!this.#remove(session.subscribed, filter)) return
     if (splitShare(filter) !== undefined) this.watcher?.remove(clientId, filter)
-    this.#targets.clear()
+    forget(this.#targets, filter)
   }
 
   /** The session has ended. */

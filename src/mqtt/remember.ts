@@ -1,4 +1,7 @@
-/** Answers that were found for topics. They are kept where that spares work, and whoever invents topics fills no memory. */
+/**
+ * Answers that were found for topics, of which some subscriptions match. They are kept where that spares work; whoever
+ * invents topics fills no memory.
+ */
 
 /** Characters of a topic that is worth it: with the number of answers, this bounds what they hold. Those of a home have less than a hundred. */
 const MAX_LENGTH = 256
@@ -8,4 +11,11 @@ export function remember<T>(answers: Map<string, T>, topic: string, answer: T, m
   if (topic.length > MAX_LENGTH) return
   if (answers.size >= max) answers.clear()
   answers.set(topic, answer)
+}
+
+/** Somebody has subscribed or left, with this topic filter: the topics that match have other answers now. */
+export function forget(answers: Map<string, unknown>, filter: string): void {
+  // Without wildcards it matches the one topic that is written like it.
+  if (filter.includes('#') || filter.includes('+')) answers.clear()
+  else answers.delete(filter)
 }

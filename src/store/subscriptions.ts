@@ -4,9 +4,9 @@
  */
 import type { QueueTarget, Subscription } from '../broker/ports.ts'
 import { FilterTree } from '../mqtt/filter-tree.ts'
-import { remember } from '../mqtt/remember.ts'
+import { forget, remember } from '../mqtt/remember.ts'
 import { grantsOf, isMeant } from '../mqtt/subscription.ts'
-import { hasWildcards, splitShare } from '../mqtt/topics.ts'
+import { splitShare } from '../mqtt/topics.ts'
 import type { LevelQueue } from './queue.ts'
 
 /** Answers kept: enough for a large home. */
@@ -71,7 +71,7 @@ export class Subscriptions {
     else this.#shared++
     if (subscription.qos > 0) this.#queued++
     if (subscription.spool === true) this.#spools++
-    this.#forgetTargets(subscription.topic)
+    forget(this.#targets, subscription.topic)
   }
 
   /** Returns false when there was no such subscription. */
@@ -82,7 +82,7 @@ export class Subscriptions {
     filters.delete(filter)
     if (filters.size === 0) this.#bySession.delete(queue)
     this.#forget(before)
-    this.#forgetTargets(filter)
+    forget(this.#targets, filter)
     return true
   }
 
@@ -132,12 +132,6 @@ export class Subscriptions {
     const targets = { all, spools }
     remember(this.#targets, topic, targets, MAX_CACHED_TOPICS)
     return targets
-  }
-
-  /** The queues of the topics that match are others now. */
-  #forgetTargets(filter: string): void {
-    if (hasWildcards(filter)) this.#targets.clear()
-    else this.#targets.delete(filter)
   }
 
   #forget(subscribed: Subscribed): void {

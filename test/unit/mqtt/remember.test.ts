@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { remember } from '../../../src/mqtt/remember.ts'
+import { forget, remember } from '../../../src/mqtt/remember.ts'
 
 test('answers are kept up to their number, then all are found again', () => {
   const answers = new Map<string, number>()
@@ -15,4 +15,15 @@ test('a long topic is not kept, and drives out nobody', () => {
   expect([...answers]).toEqual([['a', 1]])
   remember(answers, 'x'.repeat(256), 2, 1)
   expect([...answers.values()]).toEqual([2])
+})
+
+test('a change of who has a filter is one of the topics that it matches', () => {
+  const answers = new Map([
+    ['a', 1],
+    ['a/b', 2],
+  ])
+  forget(answers, 'a')
+  expect([...answers.keys()]).toEqual(['a/b'])
+  forget(answers, '+/b')
+  expect(answers.size).toBe(0)
 })
