@@ -5,22 +5,28 @@ import {
   lstatSync,
   lutimesSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from './run.mjs'
 import { filesIn } from './tree.mjs'
+
+/** Fields that all packages have in common. */
+export const COMMON = { Maintainer: 'The Larder authors', Section: 'net', Priority: 'optional' }
 
 const MAINTAINER_SCRIPTS = ['preinst', 'postinst', 'prerm', 'postrm']
 
 /**
  * Packs `tree`. `fields` are those of the control file, without Installed-Size; `scripts` is a folder with maintainer
- * scripts, where `@VERSION@` stands for the version. Returns the path, the installed bytes, and the archive's own.
+ * scripts, where `@VERSION@` stands for the version; `time`, in seconds, is what the files bear. Returns the archive's path.
  */
-export function packDeb({ tree, out, fields, scripts }) {
+export function packDeb({ tree, out, fields, scripts, time }) {
   const files = filesIn(tree)
   const installed = files.reduce((sum, name) => sum + lstatSync(join(tree, name)).size, 0)
   const control = join(tree, 'DEBIAN')
@@ -43,19 +49,34 @@ export function packDeb({ tree, out, fields, scripts }) {
       writeFileSync(join(control, name), text.replaceAll('@VERSION@', fields.Version))
     }
   }
-  settle(tree)
+  settle(tree, time)
   const archive = join(out, `${fields.Package}_${fields.Version}_${fields.Architecture}.deb`)
   mkdirSync(out, { recursive: true })
   // More than one thread of xz gives other bytes on another machine.
   run('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', tree, archive], {
-    env: { ...process.env, DPKG_DEB_THREADS_MAX: '1' },
+    env: { ...process.env, DPKG_DEB_THREADS_MAX: '1', SOURCE_DATE_EPOCH: `${time}` },
   })
+  return archive
+}
+
+/** What `use` makes of a temporary folder, which goes afterwards. */
+export function inFolder(use) {
+  const folder = mkdtempSync(join(tmpdir(), 'larder-package-'))
+  try {
+    return use(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The bytes of a package, those that it installs (in whole KiB), and its SHA-256. */
+export function describeDeb(archive) {
+  const installed = 1024 * Number(run('dpkg-deb', ['--field', archive, 'Installed-Size']))
   return { archive, installed, size: statSync(archive).size, sha256: digest('sha256', archive) }
 }
 
 /** Modes and times that do not depend on who packs. */
-function settle(tree) {
-  const time = Number(process.env.SOURCE_DATE_EPOCH)
+function settle(tree, time) {
   const visit = path => {
     const stat = lstatSync(path)
     if (stat.isDirectory()) {

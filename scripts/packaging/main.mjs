@@ -1,11 +1,10 @@
 /** Behind `scripts/package`: reads its command line and makes the packages that it names. */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { packDeb } from './deb.mjs'
-import { fetchPackage } from './npm.mjs'
-import { NODE_VERSION, ownArchitecture, TARGETS } from './targets.mjs'
+import { COMMON, describeDeb, inFolder, packDeb } from './deb.mjs'
+import { makeNode } from './node.mjs'
+import { ownArchitecture, TARGETS } from './targets.mjs'
 import { fillTree, MAX_INSTALLED } from './tree.mjs'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -13,14 +12,17 @@ const { withNode, out, chosen } = readArguments(process.argv.slice(2))
 const cache = join(root, 'node_modules/.cache/larder-package')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-const COMMON = { Maintainer: 'The Larder authors', Section: 'net', Priority: 'optional' }
+function makeGateway(arch) {
+  return inFolder(tree => packGateway(arch, tree))
+}
 
-function makeGateway(arch, tree) {
+function packGateway(arch, tree) {
   const left = fillTree({ root, tree, arch, target: TARGETS[arch], cache })
   for (const what of left) process.stderr.write(`package: ${arch}: ${what}\n`)
-  const made = packDeb({
+  const archive = packDeb({
     tree,
     out,
+    time: Number(process.env.SOURCE_DATE_EPOCH),
     scripts: join(import.meta.dirname, 'debian'),
     fields: {
       Package: 'larder',
@@ -36,46 +38,19 @@ function makeGateway(arch, tree) {
       ].join('\n'),
     },
   })
-  if (made.installed > MAX_INSTALLED) {
-    throw new Error(`${basename(made.archive)} installs ${made.installed} bytes; the budget is ${MAX_INSTALLED}`)
+  const { installed } = describeDeb(archive)
+  if (installed > MAX_INSTALLED) {
+    throw new Error(`${basename(archive)} installs ${installed} bytes; the budget is ${MAX_INSTALLED}`)
   }
-  return made
+  return archive
 }
 
-function makeNode(arch, tree) {
-  const from = fetchPackage({ name: TARGETS[arch].node, version: NODE_VERSION, cache })
-  const [program, papers] = [join(tree, 'usr/lib/larder-node'), join(tree, 'usr/share/doc/larder-node')]
-  for (const folder of [program, papers]) mkdirSync(folder, { recursive: true })
-  copyFileSync(join(from, 'bin/node'), join(program, 'node'))
-  copyFileSync(join(from, 'LICENSE'), join(papers, 'copyright'))
-  return packDeb({
-    tree,
-    out,
-    fields: {
-      Package: 'larder-node',
-      Version: NODE_VERSION,
-      Architecture: arch,
-      ...COMMON,
-      Depends: 'libc6 (>= 2.28), libstdc++6 (>= 10)',
-      Description: [
-        'Node.js for larder, where the system has an older one',
-        ' The official binary, as npm has it, for larder alone: `node` stays what it is.',
-      ].join('\n'),
-    },
-  })
-}
-
-function make(maker, arch) {
-  const tree = mkdtempSync(join(tmpdir(), 'larder-package-'))
-  try {
-    const { archive, installed, size, sha256 } = maker(arch, tree)
-    process.stdout.write(
-      `${sha256}  ${basename(archive)}  ${megabytes(size)} MB, installed ${megabytes(installed)} MB\n`,
-    )
-    return { file: basename(archive), sha256 }
-  } finally {
-    rmSync(tree, { recursive: true, force: true })
-  }
+/** Prints what the archive is, and returns what the lists say of it. */
+function told(archive) {
+  const { installed, size, sha256 } = describeDeb(archive)
+  const file = basename(archive)
+  process.stdout.write(`${sha256}  ${file}  ${megabytes(size)} MB, installed ${megabytes(installed)} MB\n`)
+  return { file, sha256 }
 }
 
 function megabytes(bytes) {
@@ -102,8 +77,9 @@ function readArguments(args) {
 }
 
 try {
-  const made = chosen.map(arch => ({ arch, ...make(makeGateway, arch) }))
-  const nodes = chosen.filter(arch => withNode && TARGETS[arch].node !== undefined).map(arch => make(makeNode, arch))
+  const made = chosen.map(arch => ({ arch, ...told(makeGateway(arch)) }))
+  const withTheirs = chosen.filter(arch => withNode && TARGETS[arch].node !== undefined)
+  const nodes = withTheirs.map(arch => told(makeNode({ arch, out, cache })))
   writeFileSync(join(out, 'SHA256SUMS'), [...made, ...nodes].map(({ file, sha256 }) => `${sha256}  ${file}\n`).join(''))
   // What `larder update` reads.
   const packages = Object.fromEntries(made.map(({ arch, file, sha256 }) => [arch, { file, sha256 }]))
