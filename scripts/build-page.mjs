@@ -31,6 +31,8 @@ const common = {
   entryNames: '[name]-[hash]',
   chunkNames: '[name]-[hash]',
   target: BROWSERS,
+  // As in build.mjs: hashes are made from paths as well.
+  preserveSymlinks: true,
   logLevel: 'warning',
 }
 

@@ -73,6 +73,8 @@ const common = {
   format: 'esm',
   platform: 'node',
   target: 'node20',
+  // The paths of packages stand in the bundle: those of this checkout, wherever a link in it leads.
+  preserveSymlinks: true,
   sourcemap: true,
   logLevel: 'warning',
 }
