@@ -18,7 +18,7 @@ import { Process } from '../support/process.ts'
 import { until } from '../support/wait.ts'
 
 const reason =
-  process.env.LARDER_TEST_PACKAGE === undefined
+  process.env.LARDER_TEST_PACKAGE !== 'all'
     ? 'scripts/test package runs them'
     : (whyNoDebianRoot() ?? (await whyNotFetched(() => slimArchive('trixie'))))
 if (reason !== undefined) process.stderr.write(`skipped: tests of the Dockerfile, because ${reason}\n`)

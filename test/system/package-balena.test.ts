@@ -1,6 +1,6 @@
 /**
  * docker-compose.yml as balena reads it: by the part of balena's own tools that does so. They are 70 MB of packages, which
- * nothing else here needs, so they are fetched into the cache, and only where `scripts/test package` asks for it.
+ * nothing else here needs, so they are fetched into the cache, and only where `scripts/test pi` asks for it.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ const FOLDER = join(ROOT, `node_modules/.cache/larder-package/balena-compose-${V
 const FETCHING = 300_000
 
 const reason =
-  process.env.LARDER_TEST_PACKAGE === undefined ? 'scripts/test package does that' : await whyNotFetched(fetchTools)
+  process.env.LARDER_TEST_PACKAGE === undefined ? 'scripts/test pi does that' : await whyNotFetched(fetchTools)
 if (reason !== undefined) process.stderr.write(`skipped: docker-compose.yml as balena reads it, because ${reason}\n`)
 
 describe.skipIf(reason !== undefined)('balena', () => {
