@@ -2,6 +2,7 @@
  * Answers that were found for topics, of which some subscriptions match. They are kept where that spares work; whoever
  * invents topics fills no memory.
  */
+import { hasWildcards } from './topics.ts'
 
 /** Characters of a topic that is worth it: with the number of answers, this bounds what they hold. Those of a home have less than a hundred. */
 const MAX_LENGTH = 256
@@ -15,7 +16,6 @@ export function remember<T>(answers: Map<string, T>, topic: string, answer: T, m
 
 /** Somebody has subscribed or left, with this topic filter: the topics that match have other answers now. */
 export function forget(answers: Map<string, unknown>, filter: string): void {
-  // Without wildcards it matches the one topic that is written like it.
-  if (filter.includes('#') || filter.includes('+')) answers.clear()
+  if (hasWildcards(filter)) answers.clear()
   else answers.delete(filter)
 }

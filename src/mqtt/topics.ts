@@ -99,6 +99,11 @@ export function beginsWithWildcard(filter: string): boolean {
   return first === HASH || first === PLUS
 }
 
+/** False of a topic filter that matches the one topic that is written like it. */
+export function hasWildcards(filter: string): boolean {
+  return filter.includes('#') || filter.includes('+')
+}
+
 /** True when a topic filter matches a topic name, both without fault. Compares them as they are [MQTT-4.7.3-4]. */
 export function filterMatches(filter: string, topic: string): boolean {
   // [MQTT-4.7.2-1]
