@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 const OUTSIDE = 'test/{system,interop,device,conformance}/**/*.test.ts'
 /** They measure, or load the machine so that others would not have their share. */
 const MEASURING = 'test/system/{bench*,bridge-network,soak,start-time,torture-plug}.test.ts'
-/** Deadlines in milliseconds: real gateways, brokers and pseudo-terminals take their time. */
+/** Deadlines in milliseconds: real gateways, brokers and pseudo-terminals take their time, and so does what only computes, where others do too. */
 const PATIENT = { testTimeout: 60_000, hookTimeout: 60_000 }
 
 // `fast` runs in process and in parallel. `system` starts real gateways, brokers and pseudo-terminals; most of its time it
@@ -15,6 +15,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/{unit,property}/**/*.test.ts'],
+          ...PATIENT,
         },
       },
       {
