@@ -235,7 +235,7 @@ export interface AccessRules extends EnhancedAuthentication {
   mayReceive(client: ClientNames, topic: string): boolean
 }
 
-/** The emitter contract of aedes (`mqemitter`). */
+/** The emitter contract of aedes (`mqemitter`), but a listener is called once for a message, also when several of its filters match. */
 export interface Emitter {
   on(filter: string, listener: Listener, done?: () => void): unknown
   removeListener(filter: string, listener: Listener, done?: () => void): unknown

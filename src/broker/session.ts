@@ -96,8 +96,6 @@ export class Session {
   #cause: ConnectionEnd = 'closed'
   #isRegistered = false
   #strangerBytes = 0
-  /** The last message that a listener was called for: an emitter may call once for each matching filter. */
-  #lastMessage: Message | null = null
 
   /** `rules`: absent, those of a connection about which nothing more is said. */
   constructor(deps: {
@@ -363,8 +361,6 @@ export class Session {
 
   /** A message for one of the subscriptions, from the emitter. */
   #listen(message: Message): void {
-    if (message === this.#lastMessage) return
-    this.#lastMessage = message
     this.deliver(message, this.subscribing.grantsFor(message.topic), false)
   }
 

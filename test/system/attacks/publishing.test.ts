@@ -24,6 +24,29 @@ beforeAll(async () => {
 })
 afterAll(() => siege?.[Symbol.asyncDispose]())
 
+test('large messages that have been delivered are held by nobody', async () => {
+  const READERS = 80
+  const readers: RawClient[] = []
+  try {
+    for (let i = 0; i < READERS; i++) {
+      const reader = await RawClient.connect({ port: siege.port })
+      readers.push(reader)
+      await reader.subscribe({ topic: `snapshot/${i}`, qos: (i % 2) as 0 | 1 })
+    }
+    await siege.withstand(async () => {
+      await using camera = await RawClient.connect({ port: siege.port })
+      const picture = Buffer.alloc(MAX_PACKET - 100)
+      for (const [i, reader] of readers.entries()) {
+        await camera.publish(`snapshot/${i}`, picture, { qos: 1 })
+        await reader.received(1)
+        reader.publishes.length = 0
+      }
+    })
+  } finally {
+    for (const reader of readers) await reader[Symbol.asyncDispose]()
+  }
+})
+
 describe('CVE-2023-28366: QoS 2 without PUBREL', () => {
   const PAYLOAD = Buffer.alloc(2_048, 'x')
   const CASES = VERSIONS.flatMap(([name, version]) => [true, false].map(clean => [name, clean, version] as const))
