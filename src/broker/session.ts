@@ -92,6 +92,8 @@ export class Session {
   readonly #alarm: Alarm
   /** When something came last, or was read again; monotonic. */
   #seenAt: number
+  /** Bytes of a WebSocket message that has not come whole; the stream keeps them. */
+  #partBytes = 0
   #authentication: Authentication | null = null
   #cause: ConnectionEnd = 'closed'
   #isRegistered = false
@@ -142,6 +144,7 @@ export class Session {
     hub.memory.add(this)
     hub.stats.sockets++
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
+    stream.on('part', (bytes: number) => this.#cameInPart(bytes))
     stream.on('drain', onFlushed)
     stream.on('error', error => this.fail(error))
     stream.on('end', () => this.end())
@@ -163,7 +166,7 @@ export class Session {
   get held(): number {
     const waiting = this.memoryQueue === null ? 0 : this.memoryQueue.bytes
     const { inbound, outbound, outbox } = this
-    return outbox.unsent + this.#reader.buffered + inbound.aliasBytes + outbound.inFlightBytes + waiting
+    return outbox.unsent + this.#unread + inbound.aliasBytes + outbound.inFlightBytes + waiting
   }
 
   /** Ends the connection because all together hold too much, and this one most. */
@@ -333,6 +336,7 @@ export class Session {
   #read(chunk: Buffer): void {
     if (this.closed) return
     this.#seenAt = this.hub.clock.monotonic()
+    this.#partBytes = 0
     this.hub.memory.moved(chunk.length)
     this.hub.stats.bytesReceived += chunk.length
     this.hub.turn.read(chunk.length)
@@ -343,8 +347,22 @@ export class Session {
       return
     }
     this.hub.spentChunks.read(chunk.length)
-    if (!this.connected && !this.closed) this.#countStranger(this.#reader.buffered)
+    if (!this.connected && !this.closed) this.#countStranger(this.#unread)
     if (!this.closed && this.#mustWait()) this.conn.pause()
+  }
+
+  /** Nothing can be read of it yet, but it takes memory. */
+  #cameInPart(bytes: number): void {
+    if (this.closed) return
+    this.#seenAt = this.hub.clock.monotonic()
+    this.#partBytes += bytes
+    this.hub.memory.moved(bytes)
+    if (!this.connected) this.#countStranger(this.#unread)
+  }
+
+  /** Bytes that have come and are not dealt with. */
+  get #unread(): number {
+    return this.#reader.buffered + this.#partBytes
   }
 
   /** Counts what this connection makes the gateway hold before it has a session. */

@@ -32,10 +32,15 @@ export class WebSocketStream extends Duplex {
     if (!hasRoom) this.#ws.pause()
   }
 
-  constructor(ws: WebSocket) {
+  /** `socket` is the one below. Emits 'part' with the number of bytes that came when no message has become whole by them. */
+  constructor(ws: WebSocket, socket: Duplex) {
     super({ allowHalfOpen: false })
     this.#ws = ws
     ws.on('message', (data: Buffer, isBinary) => this.#onMessage(data, isBinary))
+    // The WebSocket itself listens longer, and has told of its messages by now.
+    socket.on('data', (chunk: Buffer) => {
+      if (this.#received.length === 0) this.emit('part', chunk.length)
+    })
     // What was still being written fails through the callback of `send`.
     ws.once('close', () => {
       this.#handOver()

@@ -117,7 +117,7 @@ export class WebSocketListener implements Listener {
       sockets.handleUpgrade(request, stream, head, ws => {
         const { details, stay } = arrival
         stay.arrive()
-        const webSocket = new WebSocketStream(ws)
+        const webSocket = new WebSocketStream(ws, stream)
         webSocket.on('error', () => {})
         this.#deps.onConnection(webSocket, details)
       })

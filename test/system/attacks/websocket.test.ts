@@ -229,3 +229,27 @@ test('MQTT that is broken inside good frames throws the client out', async () =>
     }
   })
 })
+
+test('messages that never become whole: who holds most goes, as by TCP', async () => {
+  // More together than `limits.memory`, which is 128 MiB.
+  const CLIENTS = 100
+  const clients: Upgrading[] = []
+  try {
+    await siege.withstand(
+      async () => {
+        for (let i = 0; i < CLIENTS; i++) {
+          const client = await Upgrading.done()
+          clients.push(client)
+          client.raw(wsFrame(BINARY, connectBytes(4)))
+          await until(() => client.bytes.length > 0, { what: 'CONNACK', every: 1 })
+        }
+        for (const { attacker } of clients) await attacker.flood(wsFrame(BINARY, Buffer.alloc(1.8 * MIB), 2 * MIB))
+        await until(() => clients.some(({ attacker }) => attacker.isClosed), { what: 'the end of one of them' })
+      },
+      { flat: 256 },
+    )
+    expect(clients.filter(({ attacker }) => attacker.isClosed).length).toBeLessThan(CLIENTS)
+  } finally {
+    for (const client of clients) await client[Symbol.asyncDispose]()
+  }
+})
