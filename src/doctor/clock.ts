@@ -1,4 +1,7 @@
-/** Whether the clock is right: before that, TLS refuses every certificate, and schedules wait. */
+/**
+ * Whether the clock is right: before that, TLS refuses every certificate, and schedules wait. What it advises is systemctl and
+ * not timedatectl, which asks through D-Bus: a small system has none.
+ */
 import { NOT_BEFORE } from '../kernel/clock-sync.ts'
 import type { Check } from './examine.ts'
 
@@ -17,7 +20,7 @@ export const checkClock: Check = async ({ config }, { clock, sync }) => {
       {
         grade: 'fail',
         cause: `the clock says ${shown}, which is past${why}`,
-        mend: 'Is the network up? "timedatectl set-ntp true" has the clock set from it.',
+        mend: 'Is the network up? "sudo systemctl enable --now systemd-timesyncd" has the clock set from it.',
       },
     ]
   }
@@ -29,7 +32,7 @@ export const checkClock: Check = async ({ config }, { clock, sync }) => {
     {
       grade: 'warn',
       cause: `nothing tells that a time server has set the clock, which says ${shown}`,
-      mend: '"timedatectl" shows whether it is synchronized. Where another program than systemd-timesyncd sees to that, "store: { trust_clock: always }" says so.',
+      mend: '"systemctl status systemd-timesyncd" tells whether one was heard. Where another program than systemd-timesyncd sees to that, "store: { trust_clock: always }" says so.',
     },
   ]
 }
