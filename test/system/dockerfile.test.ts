@@ -2,7 +2,7 @@
  * The Dockerfile, instruction by instruction in folders of Debian, and the container that comes of it: as docker-compose.yml
  * runs it, with the root read-only and the variables of a fleet.
  *
- * Takes minutes and fetches packages: only where `scripts/test package` asks for it.
+ * Takes a minute or two and fetches packages: only where `scripts/test pi` asks for it.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
@@ -18,8 +18,8 @@ import { Process } from '../support/process.ts'
 import { until } from '../support/wait.ts'
 
 const reason =
-  process.env.LARDER_TEST_PACKAGE !== 'all'
-    ? 'scripts/test package runs them'
+  process.env.LARDER_TEST_PACKAGE === undefined
+    ? 'scripts/test pi runs them'
     : (whyNoDebianRoot() ?? (await whyNotFetched(() => slimArchive('trixie'))))
 if (reason !== undefined) process.stderr.write(`skipped: tests of the Dockerfile, because ${reason}\n`)
 
