@@ -97,12 +97,15 @@ export class Card implements AsyncDisposable {
     this.readyAfter = performance.now() - begun
   }
 
-  /** Puts it into QEMU's Raspberry Pi 3, with the description of that board from the card. */
+  /**
+   * Puts it into QEMU's Raspberry Pi 3, with the description of that board from the card. That board's watchdog is left alone:
+   * QEMU has no timer behind it, and whoever sets one has the machine reset at once.
+   */
   startPi(): Process {
     this.#machine = this.#run([
       // Its console is the second line.
       ...['-serial', 'null', '-serial', 'stdio', '-M', 'raspi3b', '-dtb', join(this.folder, 'bcm2837-rpi-3-b.dtb')],
-      ...['-append', `${this.#commandLine} console=ttyS1,115200 loglevel=7`],
+      ...['-append', `${this.#commandLine} console=ttyS1,115200 loglevel=7 systemd.watchdog_sec=off`],
       ...['-drive', `file=${join(this.folder, 'card.qcow2')},if=sd,cache=writeback`],
     ])
     return this.#machine
