@@ -96,6 +96,8 @@ function readArguments(args) {
   }
 }
 
+// Folders of the image get their rights from it.
+process.umask(0o022)
 const work = mkdtempSync(join(tmpdir(), 'larder-image-'))
 try {
   const made = await make(work)

@@ -41,7 +41,8 @@ export function whyNoCard(): string | undefined {
   return image() === undefined ? 'there is no image: scripts/image --raw makes it' : undefined
 }
 
-function image(): string | undefined {
+/** The path of the image; undefined when none was made. */
+export function image(): string | undefined {
   const name = existsSync(FOLDER) ? readdirSync(FOLDER).find(file => file.endsWith('.img')) : undefined
   return name === undefined ? undefined : join(FOLDER, name)
 }
