@@ -14,7 +14,7 @@ const reason = whyNoCard()
 if (reason !== undefined) process.stderr.write(`skipped: the bytes of the card, because ${reason}\n`)
 
 /** Deadline in ms, with Debian at hand; compressing on one core takes half of what it needs. */
-const MAKING = 900_000
+const MAKING = 1_800_000
 const SOMEBODY = 'umask 077 && exec taskset -c 0 scripts/image --out "$0"'
 /** Says the first byte that differs. */
 const COMPARE = 'cd "$0" && sha256sum --quiet -c SHA256SUMS && xz -dc ./*.img.xz | cmp - "$1"'
