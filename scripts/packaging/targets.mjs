@@ -28,14 +28,14 @@ export const TARGETS = {
   },
 }
 
-/** The Node.js of the package larder-node. */
-export const NODE_VERSION = '24.22.0'
+/** The Node.js of the package larder-node: npm has it for each of the processors. */
+export const NODE_VERSION = '24.21.0'
 
 /**
  * Node.js versions whose headers `epoll` is built with: it is bound to the engine, and so to the major version. The first
  * is Debian 13's, the others an owner may have from elsewhere.
  */
-export const HEADERS = ['20.20.2', '22.23.3', '24.22.0']
+export const HEADERS = ['20.20.2', '22.23.3', '24.21.0']
 
 /** This machine's, in Debian's word; undefined when there are no packages for it. */
 export function ownArchitecture() {

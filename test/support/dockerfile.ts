@@ -24,7 +24,7 @@ import { CACHE, debianArchive } from './debian-root.ts'
 /** Versions of npm's packages that stand for what is in the images. */
 const NODES: Readonly<Record<string, { node: string; npm: string }>> = {
   22: { node: '22.23.3', npm: '10.9.4' },
-  24: { node: '24.22.0', npm: '11.6.2' },
+  24: { node: '24.21.0', npm: '11.6.2' },
 }
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 /** Deadline in ms for one RUN: packages of Debian and npm are fetched in it. */
