@@ -56,7 +56,9 @@ test('a value is known again by what was announced of it', () => {
   fc.assert(
     fc.property(name, name, publish, stamp, fc.boolean(), (source, called, publish, stamp, isRenamed) => {
       const shape = { scale: 1, offset: 0 }
-      const fields = isRenamed && source !== '' && called !== '' ? { [source]: { ...shape, name: called } } : {}
+      // '*' is for all that are not named: the configuration gives it no name.
+      const mayBeNamed = source !== '' && source !== '*' && called !== ''
+      const fields = isRenamed && mayBeNamed ? { [source]: { ...shape, name: called } } : {}
       const about = { name: 'T', room: 'R', topic: '/Home/R/T', qos: 0, retain: true } as const
       const thing: Thing = { ...about, publish, stamp, shape, fields }
       const subject: Subject = { thing, id: thingId('Larder', thing), role: 'sensor' }
