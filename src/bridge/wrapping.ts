@@ -1,6 +1,7 @@
 /** A message in a JSON object that says when, where and on what topic it came to be: for an upstream that is told late. */
 import { isUtf8 } from 'node:buffer'
 import type { Message } from '../broker/ports.ts'
+import { isoTime } from '../kernel/iso-time.ts'
 
 export interface Origin {
   /** ms of wall time. */
@@ -11,7 +12,7 @@ export interface Origin {
 
 /** The text of the object. A payload that is JSON stands in it as it is, to the digit. */
 export function wrapped({ topic, payload }: Message, { time, gateway }: Origin): string {
-  const head = JSON.stringify({ time: new Date(time).toISOString(), gateway, topic }).slice(0, -1)
+  const head = JSON.stringify({ time: isoTime(time), gateway, topic }).slice(0, -1)
   if (!isUtf8(payload)) return `${head},"payload_base64":"${payload.toString('base64')}"}`
   const text = payload.toString()
   return `${head},"payload":${isJson(text) ? text : JSON.stringify(text)}}`

@@ -9,6 +9,7 @@
  * gateway started, from 1: one that is missing was lost.
  */
 import { CLOCK_STEP_MS, type Clock, type ClockSync } from '../kernel/clock.ts'
+import { isoTime } from '../kernel/iso-time.ts'
 import type { Properties } from '../mqtt/properties.ts'
 import type { Thing } from './ports.ts'
 import { type Item, toJson, toText } from './shape.ts'
@@ -42,8 +43,7 @@ export function encode(
 
 /** Undefined for a time that no calendar has: a device may say anything. */
 function isoOf(time: number): string | undefined {
-  const date = new Date(time)
-  return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
+  return Number.isNaN(new Date(time).getTime()) ? undefined : isoTime(time)
 }
 
 /** ms between two looks for signs that the clock was set: each look is a few system calls. */

@@ -7,6 +7,7 @@
 import { type Logger, pino } from 'pino'
 import { type Clock, systemClock } from './clock.ts'
 import { reasonOf } from './errors.ts'
+import { isoTime } from './iso-time.ts'
 import { Repeats } from './log-repeats.ts'
 import { LogTail } from './log-tail.ts'
 import { lineText } from './log-text.ts'
@@ -51,7 +52,7 @@ export function createLog(options: LogOptions, deps: { clock?: Clock; write?: (l
   const { clock = systemClock, write = line => void process.stderr.write(line) } = deps
   const text = format === 'text' || (format === 'auto' && process.stderr.isTTY === true)
   const destination = { write: (line: string) => write(text ? toText(line) : line) }
-  const timestamp = () => `,"time":"${new Date(clock.wall()).toISOString()}"`
+  const timestamp = () => `,"time":"${isoTime(clock.wall())}"`
   const logger = pino({ level, base: null, timestamp, formatters: { log: withReasons } }, destination)
   const tail = new LogTail()
   const repeats = new Repeats({ clock })
