@@ -26,9 +26,10 @@ const PATHS = [
   'path-exclude=/usr/share/info/*',
   'path-exclude=/usr/share/locale/*',
 ]
-/** Modules for what no Pi has: a third of them. */
-const NO_PI = [
-  ...['sound', 'drivers/media', 'drivers/infiniband', 'drivers/net/ethernet/mellanox'],
+/** Modules for what no Pi has, or no gateway listens to and looks at: a third of them. Those that another one needs stay. */
+const NO_USE = [
+  ...['sound', 'drivers/media', 'drivers/staging/vc04_services'],
+  ...['drivers/infiniband', 'drivers/net/ethernet/mellanox'],
   ...['amd', 'msm', 'nouveau', 'radeon'].map(card => `drivers/gpu/drm/${card}`),
 ]
 /** In the archive: what is unpacked only, a line a package. */
@@ -48,7 +49,12 @@ const UNPACK = `
   done
   cd "$1" && rm -r boot/debs
   version=$(ls usr/lib/modules)
-  (cd "usr/lib/modules/$version/kernel" && rm -r ${NO_PI.join(' ')})
+  chroot "$1" depmod "$version"
+  (cd "usr/lib/modules/$version" && awk '
+    { name = substr($1, 1, length($1) - 1) }
+    name ~ "^kernel/(${NO_USE.join('|')})/" { of_no_use[name] }
+    name !~ "^kernel/(${NO_USE.join('|')})/" { for (i = 2; i <= NF; i++) needed[$i] }
+    END { for (name in of_no_use) if (!(name in needed)) print name }' modules.dep | xargs rm)
   chroot "$1" depmod "$version"`
 
 /** The path of the archive. With `fresh` it is made in any case. */

@@ -84,6 +84,17 @@ describe.skipIf(reason !== undefined)('a card with its owner’s settings', { ti
     )
   })
 
+  test('the drivers of a Pi find all that they need', async () => {
+    // Screen, Wi-Fi, cable, pins and buses, serial adapters.
+    const drivers = ['vc4', 'brcmfmac', 'smsc95xx', 'lan78xx', 'genet', 'i2c-bcm2835', 'spi-bcm2835', 'w1-gpio']
+    const adapters = ['cp210x', 'ftdi_sio', 'ch341', 'pl2303', 'cdc-acm']
+    const missing = await card.succeed(
+      `for name in ${[...drivers, ...adapters].join(' ')}; do modprobe "$name" || echo "$name"; done`,
+    )
+    expect(missing).toBe('')
+    expect(await card.succeed("journalctl -k --no-pager | grep 'Unknown symbol' || true")).toBe('')
+  })
+
   test('systemd feeds the watchdog of the board', async () => {
     expect(await card.succeed('systemctl show -p RuntimeWatchdogUSec --value')).toBe('14s')
     expect(await card.succeed('cat /sys/class/watchdog/watchdog0/state')).toBe('active')
