@@ -358,7 +358,10 @@ describe.skipIf(!needs('chromium'))('the web page', () => {
     await visit('#/home', async page => {
       await page.locator('.card').first().waitFor()
       const loaded = page.waitForEvent('load')
-      server.send('hello', { ...server.household.hello, build: 'another', now: Date.now() })
+      // Told on every stream, so that it does not matter whether the page is just changing it.
+      const hello = { ...server.household.hello, build: 'another' }
+      server.household = { ...server.household, hello }
+      server.send('hello', { ...hello, now: Date.now() })
       await loaded
     })
   })
