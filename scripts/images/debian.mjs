@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { run } from '../packaging/run.mjs'
 import { inNamespace } from './namespace.mjs'
 
-export const SUITE = 'trixie'
+const SUITE = 'trixie'
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 const PACKAGES = [
   ...['systemd-sysv', 'udev', 'kmod', 'mount', 'systemd-timesyncd', 'systemd-resolved', 'openssh-server'],
@@ -17,10 +17,13 @@ const PACKAGES = [
 ]
 /** Unpacked only. The kernel's is the one behind `linux-image-arm64`. */
 const UNPACKED = ['raspi-firmware', 'firmware-brcm80211', 'busybox-static']
+/** Where Debian's apt says what an owner gets Debian from, which need not be where the builder does. */
+export const SOURCES = 'usr/share/doc/apt/examples/debian.sources'
 /** Papers of what is passed on stay, and Larder's own. */
 const PATHS = [
   'path-exclude=/usr/share/doc/*',
   'path-include=/usr/share/doc/*/copyright',
+  `path-include=/${SOURCES}`,
   'path-include=/usr/share/doc/larder/*',
   'path-exclude=/usr/share/man/*',
   'path-exclude=/usr/share/info/*',

@@ -6,6 +6,7 @@
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -22,7 +23,7 @@ import {
 import { basename, join } from 'node:path'
 import { run } from '../packaging/run.mjs'
 import { filesIn } from '../packaging/tree.mjs'
-import { SUITE, UNPACKED_LIST } from './debian.mjs'
+import { SOURCES, UNPACKED_LIST } from './debian.mjs'
 import { inNamespace } from './namespace.mjs'
 
 /** What is left behind by a build, and is made anew or missed by nobody. */
@@ -152,9 +153,8 @@ function settleSystem(root) {
   link(at('etc/resolv.conf'), '../run/systemd/resolve/stub-resolv.conf')
   mkdirSync(at('etc/systemd/system-generators'), { recursive: true })
   for (const name of MASKED) link(at(`etc/systemd/${name}`), '/dev/null')
-  const suites = [`debian ${SUITE}`, `debian ${SUITE}-updates`, `debian-security ${SUITE}-security`]
-  const lines = suites.map(suite => `deb http://deb.debian.org/${suite} main non-free-firmware\n`)
-  writeFileSync(at('etc/apt/sources.list'), lines.join(''))
+  rmSync(at('etc/apt/sources.list'))
+  copyFileSync(at(SOURCES), at('etc/apt/sources.list.d/debian.sources'))
 }
 
 function matching(root, pattern) {
