@@ -34,10 +34,10 @@ const TRIAL = 2
 const CHECKS = "if (process.argv[2] === 'check') process.exit(0)\n"
 /** One that ends as soon as it is started. */
 const DIES = "process.stderr.write('this version is broken\\n')\nprocess.exit(1)\n"
-/** One that says it accepts connections, and dies before its trial is over: the second is its own, no test waits for it. */
-const DIES_LATER = `import { execFileSync, spawnSync } from 'node:child_process'
+/** One that says it accepts connections, and dies when systemd has taken that in, which systemd-notify waits for: its trial has begun. */
+const DIES_LATER = `import { execFileSync } from 'node:child_process'
 execFileSync('systemd-notify', ['--ready'])
-setTimeout(() => process.exit(1), 1000)
+process.exit(1)
 `
 /** One that has given the store another form before it dies. */
 const SPOILS = `const { ClassicLevel } = await import('classic-level')
