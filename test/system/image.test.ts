@@ -84,6 +84,14 @@ describe.skipIf(reason !== undefined)('a card with its owner’s settings', { ti
     )
   })
 
+  test('apt asks where Debian says, not where its maker got it from', async () => {
+    const asked = await card.succeed(
+      "apt-get indextargets --no-release-info --format '$(RELEASE)' 'Created-By: Packages' | sort -u",
+    )
+    expect(asked.split('\n')).toEqual(['trixie', 'trixie-security', 'trixie-updates'])
+    expect(await card.succeed('ls -A /etc/apt/sources.list* | grep -v :')).toBe('debian.sources')
+  })
+
   test('the drivers of a Pi find all that they need', async () => {
     // Screen, Wi-Fi, cable, pins and buses, serial adapters.
     const drivers = ['vc4', 'brcmfmac', 'smsc95xx', 'lan78xx', 'genet', 'i2c-bcm2835', 'spi-bcm2835', 'w1-gpio']
