@@ -3,6 +3,7 @@ import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
 import type { PublishView } from '../mqtt/publish.ts'
 import type { SentProperties } from '../mqtt/publish-properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
+import type { TopicName } from '../mqtt/topic-name.ts'
 
 /** Aliases that a client may use towards the gateway: a sensor has a handful of topics. */
 export const TOPIC_ALIAS_MAXIMUM = 64
@@ -16,7 +17,7 @@ const MIN_TOPIC_BYTES = 4
 /** The aliases that a client has given. */
 export class ReceivedAliases {
   readonly #max: number
-  readonly #topics: ({ topic: string; topicBytes: Buffer } | undefined)[] = []
+  readonly #names: (TopicName | undefined)[] = []
   #bytes = 0
 
   /** `max` is the Topic Alias Maximum that the client was told. */
@@ -41,20 +42,19 @@ export class ReceivedAliases {
       )
     }
     if (packet.topic !== '') {
-      this.#bytes += sizeOf(packet) - sizeOf(this.#topics[topicAlias])
-      this.#topics[topicAlias] = { topic: packet.topic, topicBytes: Buffer.from(packet.topicBytes) }
+      this.#bytes += sizeOf(packet.name) - sizeOf(this.#names[topicAlias])
+      this.#names[topicAlias] = packet.name
       return
     }
-    const known = this.#topics[topicAlias]
+    const known = this.#names[topicAlias]
     if (known === undefined) throw protocolError(`topic alias ${topicAlias} stands for no topic`)
-    packet.topic = known.topic
-    packet.topicBytes = known.topicBytes
+    packet.name = known
   }
 }
 
 /** As a string and as on the wire. */
-function sizeOf(topic: { topicBytes: Buffer } | undefined): number {
-  return topic === undefined ? 0 : 2 * topic.topicBytes.length
+function sizeOf(name: TopicName | undefined): number {
+  return name === undefined ? 0 : 2 * name.bytes.length
 }
 
 /** The aliases that the gateway gives a client, in the order in which topics come. */

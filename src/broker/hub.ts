@@ -254,7 +254,7 @@ export class Hub extends AedesBase {
   messageOf(request: PublishRequest): Message {
     const { topic, payload = '', qos = 0, retain = false, clientId, userName, properties } = request
     const messageExpiryInterval = properties?.messageExpiryInterval ?? request.messageExpiryInterval
-    return new Message({
+    return Message.of({
       topic,
       payload: Buffer.from(payload),
       qos,
@@ -333,7 +333,8 @@ export class Hub extends AedesBase {
   /** Whether `session` may publish `message`; undefined when that is for a hook to say (`whenMayPublish`). */
   mayPublish(session: Session, message: Message): boolean | undefined {
     if (session.rules.access?.mayPublish(session, message.topic) === false) return false
-    return this.authorizePublish === protectOwnTopics ? !isProtected(session, message.topic) : undefined
+    if (this.authorizePublish !== protectOwnTopics) return undefined
+    return !(message.name.isDollar && isProtected(session, message.topic))
   }
 
   /**

@@ -11,7 +11,6 @@ import { PacketType } from '../mqtt/packets.ts'
 import type { PublishView } from '../mqtt/publish.ts'
 import { payloadFormatOf } from '../mqtt/publish-properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
-import { topicNameFault } from '../mqtt/topics.ts'
 import { ReceivedAliases } from './aliases.ts'
 import type { Hub } from './hub.ts'
 import type { Outbox } from './outbox.ts'
@@ -58,6 +57,8 @@ interface ParkedMessage {
 const NO_IDS: ReceivedIds = new Set<number>()
 
 export class Inbound implements Parked {
+  /** PUBLISH packets that came. */
+  received = 0
   readonly #session: Session
   readonly #hub: Hub
   readonly #outbox: Outbox
@@ -95,13 +96,13 @@ export class Inbound implements Parked {
       this.#aliases ??= new ReceivedAliases(this.#session.rules.maxTopicAlias)
       this.#aliases.resolve(packet)
     }
-    const fault = topicNameFault(packet.topic, this.#hub.limits.maxTopicLevels)
+    const fault = packet.name.fault(this.#hub.limits.maxTopicLevels)
     // [MQTT-3.3.2-2]
     if (fault !== undefined) throw new MalformedPacketError(fault, ReasonCode.TOPIC_NAME_INVALID)
     const { stats } = this.#hub
     stats.received++
-    this.#session.publishes.received++
-    stats.payloadReceived += packet.payload.length
+    this.received++
+    stats.payloadReceived += packet.payloadLength
     if (packet.qos === 2 && this.#isRepeated(packet.packetId)) return true
     if (isV5 && packet.qos > 0) this.#checkReceiveMaximum()
     const { mountPoint, maxQos } = this.#session.rules
@@ -113,18 +114,7 @@ export class Inbound implements Parked {
     if (packet.retain && !this.#hub.limits.retainAvailable) {
       throw new MalformedPacketError('messages are not retained here', ReasonCode.RETAIN_NOT_SUPPORTED)
     }
-    const { payload, qos, retain, messageExpiryInterval } = packet
-    const message = new Message({
-      topic: mountPoint + packet.topic,
-      topicBytes: mountPoint === '' ? packet.topicBytes : undefined,
-      payload,
-      qos,
-      retain,
-      clientId: this.#session.id,
-      userName: this.#session.userName,
-      forwarded: packet.properties,
-      expiresAt: messageExpiryInterval === undefined ? undefined : this.#hub.expiryOf(messageExpiryInterval),
-    })
+    const message = this.#messageOf(packet, mountPoint)
     if (this.#isFalselyText(message)) {
       this.#refuse(message, packet.packetId, ReasonCode.PAYLOAD_FORMAT_INVALID)
       return true
@@ -220,6 +210,16 @@ export class Inbound implements Parked {
     if (this.#session.queue === null) owed.settled()
     else this.#hub.persistence.queues.repeated(this.#session.id, packetId, owed)
     return true
+  }
+
+  #messageOf(packet: PublishView, mountPoint: string): Message {
+    const { id: clientId, userName } = this.#session
+    const { messageExpiryInterval } = packet
+    const expiresAt = messageExpiryInterval === undefined ? undefined : this.#hub.expiryOf(messageExpiryInterval)
+    if (mountPoint === '') return Message.arrived(packet, clientId, userName, expiresAt)
+    const { payload, qos, retain, properties: forwarded } = packet
+    const topic = mountPoint + packet.topic
+    return Message.of({ topic, payload, qos, retain, clientId, userName, forwarded, expiresAt })
   }
 
   #isFalselyText(message: Message): boolean {

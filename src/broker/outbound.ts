@@ -7,7 +7,7 @@ import { Deque } from '../kernel/deque.ts'
 import { type AckType, ackPacketId, ackReasonCode } from '../mqtt/acks.ts'
 import { unmarked } from '../mqtt/identity.ts'
 import { PacketType, type QoS } from '../mqtt/packets.ts'
-import { publishLength } from '../mqtt/publish.ts'
+import { type PublishView, publishLength } from '../mqtt/publish.ts'
 import type { SentProperties } from '../mqtt/publish-properties.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
 import type { AssignedAliases } from './aliases.ts'
@@ -26,9 +26,13 @@ const PACKET_IDS = 65_535
 const FAILURE = 0x80
 
 export class Outbound {
+  /** PUBLISH packets that were sent. */
+  sent = 0
   readonly #session: Session
   readonly #hub: Hub
   readonly #outbox: Outbox
+  /** The version of those whose packets of QoS 0 go on to its client as they are, with 4 for all before 5; 0: nobody's. */
+  #plainVersion: 0 | 4 | 5 = 0
   readonly #inFlight = new InFlight()
   #inFlightBytes = 0
   #window = 0
@@ -52,6 +56,8 @@ export class Outbound {
   open(queue: OutQueue, options: { window: number; aliases: AssignedAliases | null }): void {
     this.#window = options.window
     this.#aliases = options.aliases
+    const { isLink, rules, version } = this.#session
+    if (this.#aliases === null && !isLink && rules.mountPoint === '') this.#plainVersion = version === 5 ? 5 : 4
     this.#queue = queue
     this.pump()
   }
@@ -76,11 +82,14 @@ export class Outbound {
 
   /** Sends a message at QoS 0 now, or drops it when the socket is too far behind. */
   sendNow(message: Message, retain: boolean, subscriptionIdentifiers: readonly number[] | undefined): void {
-    if (this.#outbox.unsent > this.#hub.limits.maxUnsent || this.#hub.memory.isFull) {
+    if (this.#outbox.isBehind(this.#hub.limits.maxUnsent) || this.#hub.memory.isFull) {
       this.#hub.stats.dropped++
       return
     }
-    this.#send(message, 0, retain, false, 0, subscriptionIdentifiers)
+    const addsNothing = subscriptionIdentifiers === undefined && message.expiresAt === undefined
+    const packet = addsNothing ? message.plainFor(this.#plainVersion) : undefined
+    if (packet === undefined) this.#send(message, 0, retain, false, 0, subscriptionIdentifiers)
+    else this.#sendPlain(message, packet, retain)
   }
 
   /** Sends or enqueues what `deliver` does with each retained message, no faster than the socket takes it. */
@@ -243,7 +252,7 @@ export class Outbound {
     const { maximumPacketSize } = this.#session.terms
     if (
       maximumPacketSize !== Number.POSITIVE_INFINITY &&
-      publishLength(topicBytes.length - 2, message.payload.length, qos, sent) > maximumPacketSize
+      publishLength(topicBytes.length - 2, message.payloadLength, qos, sent) > maximumPacketSize
     ) {
       // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
       this.#aliases?.forget(topic, sent)
@@ -252,13 +261,31 @@ export class Outbound {
     }
     if (this.#session.isLink) this.#hub.links.left(this.#session.id, message, sent !== undefined, dup)
     this.#outbox.publish(packet, qos, retain, dup, packetId, sent)
+    this.#count(message)
     const { payload } = message
-    const { stats } = this.#hub
-    stats.sent++
-    this.#session.publishes.sent++
-    stats.payloadSent += payload.length
     this.#hub.trace?.publishSent(this.#session, { topic, qos, retain, dup, packetId, payload })
     return true
+  }
+
+  /** Sends one of QoS 0 as it came. */
+  #sendPlain(message: Message, packet: PublishView, retain: boolean): void {
+    if (packet.length > this.#session.terms.maximumPacketSize) {
+      this.#hub.stats.tooLarge++
+      return
+    }
+    this.#outbox.plain(packet, retain)
+    this.#count(message)
+    const { trace } = this.#hub
+    if (trace === null) return
+    const { topic, payload } = message
+    trace.publishSent(this.#session, { topic, qos: 0, retain, dup: false, packetId: 0, payload })
+  }
+
+  #count(message: Message): void {
+    const { stats } = this.#hub
+    stats.sent++
+    this.sent++
+    stats.payloadSent += message.payloadLength
   }
 
   #propertiesOf(

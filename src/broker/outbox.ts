@@ -6,15 +6,17 @@
 import type { Duplex } from 'node:stream'
 import { type AckType, ackLength, writeAck } from '../mqtt/acks.ts'
 import type { QoS } from '../mqtt/packets.ts'
-import { publishLength, writePublish, writePublishHead } from '../mqtt/publish.ts'
+import { type PublishView, publishLength, writePlainHead, writePublish, writePublishHead } from '../mqtt/publish.ts'
 import type { SentProperties } from '../mqtt/publish-properties.ts'
 
 /** A buffer starts with so many bytes, or with what the last turn needed… */
 const MIN_BUFFER = 2 * 1024
 /** …and grows no larger: another one follows it. */
 const MAX_BUFFER = 64 * 1024
-/** Payloads from this size on are not copied. */
+/** Payloads, and bodies, from this size on are not copied. */
 const PASS_THROUGH = 16 * 1024
+/** Packets that go on as they came are not copied if they are this part of the memory that stays for them: else a socket that does not drain would hold much for little. */
+const WORTH_HOLDING = 4
 
 /** Bytes of a read that filled Node's buffer: there is more to be read. */
 const FULL_READ = 64 * 1024
@@ -59,26 +61,36 @@ function isLittle(waiting: readonly Outbox[]): boolean {
 }
 
 export class Outbox {
+  // What each packet needs stands first: the processor fetches memory in pieces.
+  /**
+   * Where the last packet came from that went on as it came: what lies there from `#runFrom` to `#runEnd` is the last that was
+   * gathered. One that comes right behind it needs no copying, whoever else it is for.
+   */
+  #run: Buffer | null = null
+  #runEnd = 0
+  #gathered = 0
+  /** Packets among what was gathered. */
+  #packets = 0
+  #scheduled = false
+  readonly #memory: { moved(bytes: number): void }
+  /** Bytes that the socket had not taken when the first of them came. */
+  #behind = 0
+  #runFrom = 0
+  #buffer: Buffer | null = null
+  /** Of `#buffer`: what lies from here on is free… */
+  #used = 0
+  /** …and what lies before is in `#chunks` already. */
+  #from = 0
+  /** Full buffers and what is passed on that go before `#buffer`; mostly there are none. */
+  #chunks: Buffer[] | null = null
+  /** Bytes among what was gathered that are not copied. */
+  #passed = 0
+  #lastTurn = MIN_BUFFER
   readonly #stream: Duplex
   readonly #turn: FlushTurn
-  readonly #memory: { moved(bytes: number): void }
   readonly #stats: { packetsSent: number; bytesSent: number }
   readonly #onFlushed: () => void
   readonly #onAck: ((type: AckType, packetId: number, reasonCode: number) => void) | null
-  #buffer: Buffer | null = null
-  /** Of `#buffer`: what lies before is in `#chunks` already… */
-  #from = 0
-  /** …and what lies from here on is free. */
-  #used = 0
-  /** Full buffers and large payloads that go before `#buffer`; mostly there are none. */
-  #chunks: Buffer[] | null = null
-  #gathered = 0
-  /** Bytes among them that are not copied. */
-  #passed = 0
-  /** Packets among what was gathered. */
-  #packets = 0
-  #lastTurn = MIN_BUFFER
-  #scheduled = false
 
   constructor(deps: {
     stream: Duplex
@@ -108,6 +120,11 @@ export class Outbox {
     return this.#gathered + this.#stream.writableLength
   }
 
+  /** More than so many bytes are unsent, or were when the first packet of this turn came: nobody asks the socket for each. */
+  isBehind(bytes: number): boolean {
+    return this.#gathered + (this.#scheduled ? this.#behind : this.#stream.writableLength) > bytes
+  }
+
   /** `sent` in MQTT 5 only. */
   publish(
     packet: { topicBytes: Buffer; payload: Buffer },
@@ -120,35 +137,53 @@ export class Outbox {
     const { payload, topicBytes } = packet
     const length = publishLength(topicBytes.length - 2, payload.length, qos, sent)
     if (payload.length < PASS_THROUGH) {
-      const buffer = this.#room(length)
-      writePublish(buffer, this.#used, packet, qos, retain, dup, packetId, sent)
-      this.#wrote(length)
+      this.#used = writePublish(this.#room(length), this.#used, packet, qos, retain, dup, packetId, sent)
+    } else {
+      const target = this.#room(length - payload.length)
+      this.#used = writePublishHead(target, this.#used, packet, qos, retain, dup, packetId, sent)
+      this.#pass(payload)
+    }
+    this.#count(length)
+  }
+
+  /** A PUBLISH of QoS 0 that came like this, but for RETAIN. */
+  plain(packet: PublishView, retain: boolean): void {
+    const { buffer, start, end } = packet
+    const isSame = packet.retain === retain
+    if (isSame && this.#run === buffer && this.#runEnd === start) {
+      this.#runEnd = end
+      this.#count(end - start)
       return
     }
-    const head = length - payload.length
-    writePublishHead(this.#room(head), this.#used, packet, qos, retain, dup, packetId, sent)
-    this.#wrote(head)
-    this.#pass(payload)
+    if (isSame && this.#gathered === 0) this.#runFrom = start
+    else {
+      this.#copyPlain(packet, retain)
+      this.#runFrom = end
+    }
+    this.#run = isSame ? buffer : null
+    this.#runEnd = end
+    this.#count(end - start)
   }
 
   /** A reason in MQTT 5 only. */
   ack(type: AckType, packetId: number, reasonCode = 0, reasonString?: string): void {
     this.#onAck?.(type, packetId, reasonCode)
     const length = ackLength(reasonCode, reasonString)
-    writeAck(this.#room(length), this.#used, type, packetId, reasonCode, reasonString)
-    this.#wrote(length)
+    this.#used = writeAck(this.#room(length), this.#used, type, packetId, reasonCode, reasonString)
+    this.#count(length)
   }
 
   /** Any other packet, whole. */
   packet(bytes: Buffer): void {
-    this.#room(bytes.length).set(bytes, this.#used)
-    this.#wrote(bytes.length)
+    this.#copy(bytes)
+    this.#count(bytes.length)
   }
 
   /** Hands everything to the socket. */
   flush(): void {
     this.#scheduled = false
     if (this.#gathered === 0) return
+    this.#settle()
     this.#lastTurn = Math.min(this.#gathered - this.#passed, MAX_BUFFER)
     const chunks = this.#chunks
     const last = this.#used > this.#from ? (this.#buffer as Buffer).subarray(this.#from, this.#used) : null
@@ -165,9 +200,9 @@ export class Outbox {
     if (stream.destroyed || stream.writableEnded) return
     this.#stats.packetsSent += packets
     this.#stats.bytesSent += bytes
-    if (chunks === null) {
-      stream.write(last)
-    } else {
+    if (chunks === null) stream.write(last)
+    else if (chunks.length === 1 && last === null) stream.write(chunks[0])
+    else {
       stream.cork()
       for (const chunk of chunks) stream.write(chunk)
       if (last !== null) stream.write(last)
@@ -176,7 +211,39 @@ export class Outbox {
     this.#onFlushed()
   }
 
+  /** The run is to be followed by something else: it joins what was gathered before. */
+  #settle(): void {
+    const run = this.#run
+    if (run === null) return
+    this.#run = null
+    const length = this.#runEnd - this.#runFrom
+    if (length === 0) return
+    const bytes = run.subarray(this.#runFrom, this.#runEnd)
+    if (length * WORTH_HOLDING >= run.buffer.byteLength) this.#pass(bytes)
+    else this.#copy(bytes)
+  }
+
+  #copyPlain(packet: PublishView, retain: boolean): void {
+    const { body } = packet
+    if (body.length < PASS_THROUGH) {
+      const target = this.#room(packet.length)
+      this.#used = writePlainHead(target, this.#used, body.length, retain)
+      this.#copy(body)
+    } else {
+      const target = this.#room(packet.length - body.length)
+      this.#used = writePlainHead(target, this.#used, body.length, retain)
+      this.#pass(body)
+    }
+  }
+
+  #copy(bytes: Buffer): void {
+    this.#room(bytes.length).set(bytes, this.#used)
+    this.#used += bytes.length
+  }
+
+  /** `#buffer`, with so many bytes free from `#used` on. */
   #room(length: number): Buffer {
+    this.#settle()
     const buffer = this.#buffer
     if (buffer !== null && this.#used + length <= buffer.length) return buffer
     if (buffer === null) {
@@ -188,7 +255,7 @@ export class Outbox {
       this.#from = 0
       this.#used = kept
     } else {
-      if (this.#used > this.#from) this.#cut()
+      this.#cut()
       this.#from = 0
       this.#used = 0
       this.#buffer = Buffer.allocUnsafe(Math.max(MAX_BUFFER, length))
@@ -196,29 +263,29 @@ export class Outbox {
     return this.#buffer as Buffer
   }
 
-  /** What was written so far leaves before what comes now. */
-  #cut(): Buffer[] {
+  /** What was copied so far leaves before what comes now. */
+  #cut(): void {
+    if (this.#used === this.#from) return
     this.#chunks ??= []
     this.#chunks.push((this.#buffer as Buffer).subarray(this.#from, this.#used))
     this.#from = this.#used
-    return this.#chunks
   }
 
-  #pass(payload: Buffer): void {
-    this.#cut().push(payload)
-    this.#passed += payload.length
-    this.#gathered += payload.length
-    this.#memory.moved(payload.length)
+  #pass(bytes: Buffer): void {
+    this.#cut()
+    this.#chunks ??= []
+    this.#chunks.push(bytes)
+    this.#passed += bytes.length
   }
 
-  /** Called once for each packet, whether its payload goes with it or is passed on. */
-  #wrote(length: number): void {
+  /** One more packet was gathered, of so many bytes. */
+  #count(length: number): void {
     this.#packets++
-    this.#used += length
     this.#gathered += length
     this.#memory.moved(length)
     if (this.#scheduled) return
     this.#scheduled = true
+    this.#behind = this.#stream.writableLength
     this.#turn.add(this)
   }
 }

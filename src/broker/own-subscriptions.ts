@@ -15,11 +15,11 @@ const MAX_CACHED_TOPICS = 1_000
 const SEARCHED_FROM = 32
 
 export class OwnSubscriptions {
+  /** What each that is not shared grants by itself, while that is the same. */
+  #common: Grants | null = null
   readonly #byFilter = new Map<string, Subscription>()
   /** By topic; null where nothing had to be remembered: most sessions. */
   #grants: Map<string, Grants> | null = null
-  /** What each that is not shared grants by itself, while that is the same. */
-  #common: Grants | null = null
   /** Those that are not shared, once there are many. */
   #tree: FilterTree<Subscription> | null = null
   #shared = 0

@@ -34,7 +34,7 @@ export class Reception {
     const version = session.version ?? 4
     if (type === PacketType.PUBLISH && session.connected) {
       const { topics, limits } = this.#hub
-      const packet = decodePublish(header, buffer, body, end, topics, version, limits.maxUserProperties)
+      const packet = decodePublish(header, buffer, start, body, end, topics, version, limits.maxUserProperties)
       const isDone = session.inbound.publish(packet)
       return limits.maxPublishRate === 0 ? isDone : this.#pacing().take(isDone)
     }

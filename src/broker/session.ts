@@ -25,6 +25,7 @@ import { MAX_CONNECT_PACKET, SEND_HIGH_WATER } from './limits.ts'
 import type { MemoryQueue } from './memory-queue.ts'
 import { Outbound } from './outbound.ts'
 import { Outbox } from './outbox.ts'
+import { OwnSubscriptions } from './own-subscriptions.ts'
 import type { SessionQueue } from './ports.ts'
 import { Reception } from './reception.ts'
 import type { ConnectionRules } from './rules.ts'
@@ -51,12 +52,14 @@ const PATIENCE = 1.5
 const BEFORE_CONNECT: Terms = fixedTerms(true)
 
 export class Session {
+  // What each message needs stands first: the processor fetches memory in pieces.
   readonly hub: Hub
-  readonly details: ConnectionDetails
   readonly rules: ConnectionRules
+  readonly #subscriptions = new OwnSubscriptions()
+  readonly outbound: Outbound
+  readonly details: ConnectionDetails
   readonly outbox: Outbox
   readonly inbound: Inbound
-  readonly outbound: Outbound
   readonly subscribing: Subscribing
   /** Aedes' name for the stream. */
   readonly conn: Duplex
@@ -80,8 +83,6 @@ export class Session {
   /** When; wall time. */
   since: number | undefined = undefined
   closed = false
-  /** PUBLISH packets of this connection, both ways. */
-  publishes = { received: 0, sent: 0 }
   /** Queue of a session that the store keeps. */
   queue: SessionQueue | null = null
   /** Queue of a session that ends with its connection. */
@@ -128,6 +129,7 @@ export class Session {
     this.subscribing = new Subscribing({
       session: this,
       hub,
+      subscriptions: this.#subscriptions,
       listener: (message, done) => {
         this.#listen(message)
         done()
@@ -152,6 +154,11 @@ export class Session {
       this.end()
       this.#alarm.cancel()
     })
+  }
+
+  /** PUBLISH packets of this connection, both ways. */
+  get publishes(): { received: number; sent: number } {
+    return { received: this.inbound.received, sent: this.outbound.sent }
   }
 
   get authentication(): Authentication {
@@ -221,7 +228,9 @@ export class Session {
 
   /** Serves a message that did not come through the session's queue in the store. */
   deliver(message: Message, grants: Grants, isShared: boolean): void {
-    const grant = message.clientId === this.id ? grants.own : grants.others
+    // Mostly they are the same, and the names need not be compared.
+    const isOwn = grants.own !== grants.others && message.clientId === this.id
+    const grant = isOwn ? grants.own : grants.others
     // [MQTT-3.8.3-3] No local.
     if (grant === null) return
     const qos = Math.min(message.qos, grant.qos) as QoS
@@ -379,7 +388,7 @@ export class Session {
 
   /** A message for one of the subscriptions, from the emitter. */
   #listen(message: Message): void {
-    this.deliver(message, this.subscribing.grantsFor(message.topic), false)
+    this.deliver(message, this.#subscriptions.grantsFor(message.topic), false)
   }
 
   #flushed(): void {

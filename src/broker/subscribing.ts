@@ -3,12 +3,12 @@ import type { SubscribePacket, UnsubscribePacket } from '../mqtt/control.ts'
 import { MalformedPacketError, protocolError } from '../mqtt/malformed.ts'
 import type { QoS } from '../mqtt/packets.ts'
 import { ReasonCode } from '../mqtt/reason-codes.ts'
-import { type Grants, grantsOf } from '../mqtt/subscription.ts'
+import { grantsOf } from '../mqtt/subscription.ts'
 import { splitShare, subscriptionFault } from '../mqtt/topics.ts'
 import { answerOf } from './answer.ts'
 import type { Hub } from './hub.ts'
 import { mountedFilter } from './mount.ts'
-import { OwnSubscriptions } from './own-subscriptions.ts'
+import type { OwnSubscriptions } from './own-subscriptions.ts'
 import type { Listener, Message, Subscription } from './ports.ts'
 import type { Session } from './session.ts'
 import { Slices } from './slices.ts'
@@ -28,12 +28,14 @@ type Answer =
 export class Subscribing {
   readonly #session: Session
   readonly #hub: Hub
-  readonly #subscriptions = new OwnSubscriptions()
+  readonly #subscriptions: OwnSubscriptions
   readonly #listener: Listener
 
-  constructor(deps: { session: Session; hub: Hub; listener: Listener }) {
+  /** `subscriptions` are the session's; only here they are changed. */
+  constructor(deps: { session: Session; hub: Hub; subscriptions: OwnSubscriptions; listener: Listener }) {
     this.#session = deps.session
     this.#hub = deps.hub
+    this.#subscriptions = deps.subscriptions
     this.#listener = deps.listener
   }
 
@@ -58,11 +60,6 @@ export class Subscribing {
   /** Takes up the subscriptions of a session that came back. */
   restore(subscriptions: Subscription[]): void {
     for (const subscription of subscriptions) this.#set(subscription)
-  }
-
-  /** What the subscriptions that match grant together; the topic is known to match one. Shared ones do not count. */
-  grantsFor(topic: string): Grants {
-    return this.#subscriptions.grantsFor(topic)
   }
 
   /** SUBACK is sent when the subscriptions are durable; the retained messages follow it. */

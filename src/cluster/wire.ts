@@ -34,7 +34,7 @@ export function revived(plain: Carried): Message {
   // A stock aedes on the same Redis may have stored text.
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
   if (typeof topic !== 'string' || !Buffer.isBuffer(bytes)) throw new TypeError('this is no message')
-  return new Message({
+  return Message.of({
     topic,
     payload: bytes,
     qos,

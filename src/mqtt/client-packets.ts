@@ -143,7 +143,7 @@ export function decodeMessage(
   version: ProtocolVersion,
 ): ReceivedMessage {
   // The gateway's reader of MQTT 5 refuses what only a server may send, such as subscription identifiers.
-  const { topic, payload, qos, retain, dup, packetId } = decodePublish(header, buffer, body, end)
+  const { topic, payload, qos, retain, dup, packetId } = decodePublish(header, buffer, body, body, end)
   if (version !== 5) return { topic, payload, qos, retain, dup, packetId, properties: undefined }
   const reader = new WireReader('PUBLISH', payload, 0, payload.length)
   const properties = readProperties(reader, PacketType.PUBLISH)

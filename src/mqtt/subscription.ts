@@ -45,12 +45,24 @@ export interface Grants {
   readonly own: Grant | null
 }
 
+/** What one subscription without options grants, by its QoS: nearly all are like that, and share these. */
+const ORDINARY: readonly Grants[] = ([0, 1, 2] as const).map(qos => {
+  const grant = { qos, rap: false, subscriptionIdentifiers: undefined }
+  return { others: grant, own: grant }
+})
+
 /** The grants of the subscriptions that match a topic. There is at least one. */
 export function grantsOf(matching: readonly Subscription[]): Grants {
+  const [first] = matching
+  if (matching.length === 1 && first !== undefined && isOrdinary(first)) return ORDINARY[first.qos] as Grants
   const others = merge(matching)
   const local = matching.filter(subscription => subscription.nl !== true)
   if (local.length === matching.length) return { others, own: others }
   return { others, own: local.length === 0 ? null : merge(local) }
+}
+
+function isOrdinary({ nl, rap, subscriptionIdentifier }: Subscription): boolean {
+  return nl !== true && rap !== true && subscriptionIdentifier === undefined
 }
 
 function merge(matching: readonly Subscription[]): Grant {

@@ -286,7 +286,7 @@ export class LevelPersistence implements Persistence {
 
 function messageOf(packet: ContractPacket): Message {
   const { topic, payload, qos, retain } = packet
-  const message = new Message({ topic, payload, qos, retain, dup: packet.dup === true })
+  const message = Message.of({ topic, payload, qos, retain, dup: packet.dup === true })
   message.brokerId = packet.brokerId
   message.brokerCounter = packet.brokerCounter ?? 0
   return message

@@ -254,7 +254,7 @@ export function decodeBody(value: Buffer): Body {
   const topicEnd = at + 2 + topicLength
   if (topicEnd > value.length) throw new RangeError('the record of a message is cut short')
   const payload = value.subarray(topicEnd)
-  const message = new Message({
+  const message = Message.of({
     topic: value.toString('utf8', at + 2, topicEnd),
     topicBytes: value.subarray(at, topicEnd),
     payload: (flags & FLAG_TEXT) !== 0 ? (payload.toString() as unknown as Buffer) : payload,
@@ -296,7 +296,7 @@ export function decodeRetained(value: Buffer): Body {
   const [clientId, userName] = names
   const body = decodeBody(value.subarray(at))
   const { topic, topicBytes, payload, qos, retain, dup, forwarded, expiresAt } = body.message
-  const message = new Message({
+  const message = Message.of({
     topic,
     topicBytes,
     payload,

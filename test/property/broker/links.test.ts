@@ -60,7 +60,7 @@ class Gateway {
 }
 
 function publication(topic: string, payload: string): Message {
-  return new Message({ topic, payload: Buffer.from(payload), qos: 1, retain: false })
+  return Message.of({ topic, payload: Buffer.from(payload), qos: 1, retain: false })
 }
 
 class World {
@@ -117,7 +117,7 @@ class World {
 
   #arrive({ link, to, wire }: Lane): void {
     const { topic, payload, forwarded } = wire.shift() as Message
-    const arrived = new Message({
+    const arrived = Message.of({
       topic,
       payload,
       qos: 1,

@@ -70,7 +70,7 @@ describe('what a client sends', () => {
       fc.property(publish(5), packet => {
         const bytes = encode(packet, 5)
         const body = bytes.length - remainingLength(bytes)
-        const view = decodePublish(bytes[0] as number, bytes, body, bytes.length, undefined, 5)
+        const view = decodePublish(bytes[0] as number, bytes, 0, body, bytes.length, undefined, 5)
         const found = view.properties === undefined ? {} : forwardedProperties(view.properties)
         const sent = propertiesInOurs(packet.properties as Record<string, unknown>)
         expect(found.userProperties).toEqual(sent.userProperties)

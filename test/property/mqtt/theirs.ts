@@ -71,7 +71,7 @@ export function ours(
   const type = header >> 4
   const none = { reasonCode: 0, properties: {} }
   if (type === PacketType.PUBLISH) {
-    return { ...none, ...publishInTheirs(decodePublish(header, buffer, body, end, cache, protocolVersion)) }
+    return { ...none, ...publishInTheirs(decodePublish(header, buffer, start, body, end, cache, protocolVersion)) }
   }
   const name = ACK_NAMES.get(type)
   if (name !== undefined) {

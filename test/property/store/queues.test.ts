@@ -161,7 +161,7 @@ class Rig {
   #publish(to: number[], qos: 1 | 2): void {
     const number = this.#published++
     const text = `message ${number}`
-    const message = new Message({ topic: 'home/bread', payload: Buffer.from(text), qos, retain: false })
+    const message = Message.of({ topic: 'home/bread', payload: Buffer.from(text), qos, retain: false })
     for (const index of to) this.#model(index).waiting.push(text)
     const grants = grantsOf([{ topic: message.topic, qos }])
     const targets = to.map(index => ({ queue: this.#queue(index), grants, isShared: false }))

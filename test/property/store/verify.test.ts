@@ -58,7 +58,7 @@ async function fill(dataDir: string, runs: Traffic[], discards: number[]): Promi
   for (const { to, qos, retain, count } of runs) {
     for (let i = 0; i < count; i++) {
       const text = `message ${number++}`
-      const message = new Message({ topic: `topic/${number % 7}`, payload: Buffer.from(text), qos, retain })
+      const message = Message.of({ topic: `topic/${number % 7}`, payload: Buffer.from(text), qos, retain })
       const targets = to.map(index => ({
         queue: queues[index] as (typeof queues)[number],
         grants: grantsOf([{ topic: message.topic, qos }]),

@@ -33,7 +33,7 @@ function setUp(turn = new FlushTurn()) {
 function payloadsIn(bytes: Buffer): Buffer[] {
   const payloads: Buffer[] = []
   const onFrame = (header: number, buffer: Buffer, _start: number, body: number, end: number) => {
-    payloads.push(decodePublish(header, buffer, body, end).payload)
+    payloads.push(decodePublish(header, buffer, body, body, end).payload)
     return true
   }
   new FrameReader({ maxPacketSize: 10_000_000, onFrame }).push(bytes)

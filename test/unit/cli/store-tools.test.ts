@@ -91,7 +91,7 @@ async function fill(dataDir = join(cwd, 'data')): Promise<void> {
     ['milk', BINARY, 1],
     ['bread/large', LARGE, 2],
   ] as const) {
-    const message = new Message({ topic, payload, qos, retain: false, forwarded })
+    const message = Message.of({ topic, payload, qos, retain: false, forwarded })
     const targets = queues
       .slice(0, topic === 'milk' ? 1 : 2)
       .map(queue => ({ queue, grants: grantsOf([{ topic, qos }]), isShared: false }))
@@ -287,7 +287,7 @@ test('an export of a store in use: also what a loss window lets wait', async () 
     const targets = [{ queue, grants: grantsOf([{ topic: 'x', qos: 1 }]), isShared: false }]
     for (let i = 0; i < 12; i++) {
       // Less than makes the store write them by itself, more than a batch takes.
-      const message = new Message({ topic: 'x', payload: Buffer.alloc(600_000, i), qos: 1, retain: false })
+      const message = Message.of({ topic: 'x', payload: Buffer.alloc(600_000, i), qos: 1, retain: false })
       await new Promise<void>((settled, fail) => store.queues.accept(message, targets, { settled, refused: fail }))
     }
     await importStore({ dataDir: join(cwd, 'other'), input: store.tools.export('test'), replace: false })

@@ -42,7 +42,7 @@ async function fill(): Promise<void> {
   const queues = [await store.queues.open('attic'), await store.queues.open('cellar')]
   for (const id of ['attic', 'cellar']) await store.addSubscriptions({ id }, [{ topic: '#', qos: 1 }])
   for (let i = 0; i < 4; i++) {
-    const message = new Message({ topic: 'bread', payload: Buffer.from(`${i}`), qos: 1, retain: i === 0 })
+    const message = Message.of({ topic: 'bread', payload: Buffer.from(`${i}`), qos: 1, retain: i === 0 })
     const targets = queues
       .slice(0, i < 3 ? 2 : 1)
       .map(queue => ({ queue, grants: grantsOf([{ topic: 'bread', qos: 1 }]), isShared: false }))

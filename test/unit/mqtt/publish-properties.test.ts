@@ -24,7 +24,7 @@ const PROTOCOL_ERROR = 0x82
 /** Decodes a PUBLISH of MQTT 5 whose remaining length is less than 16,384. */
 function decode(packet: Buffer, maxUserProperties?: number): PublishView {
   const body = (packet[1] as number) > 0x7f ? 3 : 2
-  return decodePublish(packet[0] as number, packet, body, packet.length, new TopicCache(), 5, maxUserProperties)
+  return decodePublish(packet[0] as number, packet, 0, body, packet.length, new TopicCache(), 5, maxUserProperties)
 }
 
 const NONE = { topicAlias: 0, messageExpiryInterval: undefined, properties: undefined }
@@ -125,7 +125,7 @@ describe('the properties of a PUBLISH', () => {
 
   test('of a packet do not reach into the next', () => {
     const two = Buffer.concat([frame(0x30, '0001 61'), Buffer.from([0])])
-    expect(() => decodePublish(0x30, two, 2, 5, undefined, 5)).toThrow('property length')
+    expect(() => decodePublish(0x30, two, 0, 2, 5, undefined, 5)).toThrow('property length')
   })
 
   test('are passed on as a view when they came in one piece', () => {
@@ -146,7 +146,7 @@ describe('the properties of a PUBLISH', () => {
     const p = { topicBytes: topicBytesOf('a'), payload: Buffer.alloc(0) }
     const packet = Buffer.alloc(publishLength(1, 0, 0, sent))
     writePublish(packet, 0, p, 0, false, false, 0, sent)
-    const at = (limit?: number) => decodePublish(0x30, packet, 4, packet.length, undefined, 5, limit)
+    const at = (limit?: number) => decodePublish(0x30, packet, 0, 4, packet.length, undefined, 5, limit)
     expect(faultOf(() => at())).toMatchObject({ reasonCode: 0x97, reason: 'there are more than 1000 user properties' })
     expect(faultOf(() => at(49_999)).reasonCode).toBe(0x97)
     // Some ten milliseconds; if each looked at those before it, it would be minutes.
@@ -157,7 +157,7 @@ describe('the properties of a PUBLISH', () => {
   test('are not looked for before MQTT 5', () => {
     const packet = frame(0x30, '0001 61 03 230001')
     for (const version of [undefined, 3, 4] as const) {
-      expect(decodePublish(0x30, packet, 2, packet.length, undefined, version)).toMatchObject({
+      expect(decodePublish(0x30, packet, 0, 2, packet.length, undefined, version)).toMatchObject({
         ...NONE,
         payload: bytesOf('03230001'),
       })

@@ -14,7 +14,7 @@ import { TopicCache } from '../../../src/mqtt/topic-cache.ts'
 /** Decodes a packet whose remaining length has one byte. */
 function decode(hex: string, cache?: TopicCache): PublishView {
   const packet = Buffer.from(hex.replaceAll(' ', ''), 'hex')
-  return decodePublish(packet[0] as number, packet, 2, packet.length, cache)
+  return decodePublish(packet[0] as number, packet, 0, 2, packet.length, cache)
 }
 
 /** [clause, packet, what comes of it] */
@@ -70,9 +70,27 @@ describe.each([
     }
   })
 
+  test.each<[string, 3 | 4 | 5, string, 0 | 4 | 5]>([
+    ['MQTT 3.1', 3, '30 05 0001 61 ffff', 4],
+    ['MQTT 3.1.1', 4, '31 05 0001 61 ffff', 4],
+    ['a remaining length that is longer than it needs to be', 4, '30 8500 0001 61 ffff', 0],
+    ['QoS 1', 4, '32 05 0001 61 0001', 0],
+    ['MQTT 5', 5, '30 06 0001 61 00 ffff', 5],
+    ['MQTT 5 with a property', 5, '30 08 0001 61 02 0101 ffff', 0],
+    ['MQTT 5 with an alias', 5, '30 09 0001 61 03 230001 ffff', 0],
+    ['MQTT 5, QoS 2', 5, '34 06 0001 61 0001 00', 0],
+  ])('whether it may go on as it is: %s', (_case, version, hex, plainIn) => {
+    const packet = Buffer.from(hex.replaceAll(' ', ''), 'hex')
+    const body = (packet[1] as number) > 0x7f ? 3 : 2
+    const view = decodePublish(packet[0] as number, packet, 0, body, packet.length, makeCache(), version)
+    expect(view.plainIn).toBe(plainIn)
+    expect([view.length, view.body]).toEqual([packet.length, packet.subarray(body)])
+    expect(view.payloadLength).toBe(view.payload.length)
+  })
+
   test('gives views, and looks at nothing outside the packet', () => {
     const buffer = Buffer.from('ff 3006 0001 61 010203 ff'.replaceAll(' ', ''), 'hex')
-    const view = decodePublish(0x30, buffer, 3, 9, makeCache())
+    const view = decodePublish(0x30, buffer, 1, 3, 9, makeCache())
     expect(view.payload).toEqual(Buffer.from([1, 2, 3]))
     buffer[6] = 9
     expect(view.payload[0]).toBe(9)

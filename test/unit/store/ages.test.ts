@@ -36,7 +36,7 @@ afterEach(async () => {
 
 function put(queue: SessionQueue): Promise<void> {
   const targets = [{ queue, grants: grantsOf([{ topic: 'bread', qos: 1 }]), isShared: false }]
-  const message = new Message({ topic: 'bread', payload: Buffer.from('x'), qos: 1, retain: false })
+  const message = Message.of({ topic: 'bread', payload: Buffer.from('x'), qos: 1, retain: false })
   return new Promise((resolve, reject) =>
     store.queues.accept(message, targets, { settled: resolve, refused: () => reject(new Error('refused')) }),
   )

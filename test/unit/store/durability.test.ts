@@ -79,7 +79,7 @@ describe('a store', () => {
     }
     const grants = grantsOf([{ topic, qos: 2 }])
     store.queues.accept(
-      new Message({ topic, payload: Buffer.alloc(PAYLOAD), qos, retain }),
+      Message.of({ topic, payload: Buffer.alloc(PAYLOAD), qos, retain }),
       waits ? [{ queue: away, grants, isShared: false }] : [],
       settlement,
       packetId === undefined ? undefined : { clientId: 'publisher', packetId },

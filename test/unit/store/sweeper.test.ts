@@ -48,7 +48,7 @@ async function fill(
     const expiresAt = expires ? store.time.now() + LIFE : undefined
     const topic = retain ? `bread/${i}` : 'bread'
     store.queues.accept(
-      new Message({ topic, payload: Buffer.from('x'), qos: 1, retain, expiresAt }),
+      Message.of({ topic, payload: Buffer.from('x'), qos: 1, retain, expiresAt }),
       targets,
       settlement,
     )

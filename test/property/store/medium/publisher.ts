@@ -46,7 +46,7 @@ export class Publisher {
     const packetId = qos === 2 ? this.#freePacketId() : undefined
     if (qos === 2 && packetId === undefined) return
     const number = this.messages.length
-    const message = new Message({
+    const message = Message.of({
       topic,
       payload: size === 0 ? Buffer.alloc(0) : Buffer.alloc(size, `message ${number} `),
       qos,
