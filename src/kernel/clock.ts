@@ -19,7 +19,10 @@ export interface Clock {
   monotonic(): number
   /** Runs `fire` once after `delay` milliseconds. The timer does not keep the process alive. */
   after(delay: number, fire: () => void): Timer
-  /** Runs `fire` every `period` milliseconds until cancelled. The timer does not keep the process alive. */
+  /**
+   * Runs `fire` every `period` milliseconds until cancelled, the first time perhaps sooner: the machine's clock has all with the
+   * same period, or a multiple of it, fire at the same time, which wakes an idle Pi once. The timer does not keep the process alive.
+   */
   every(period: number, fire: () => void): Timer
 }
 
@@ -37,7 +40,29 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(timer) }
   },
   every(period, fire) {
-    const timer = setInterval(fire, period).unref()
-    return { cancel: () => clearInterval(timer) }
+    let due = nextMultiple(period)
+    let timer: NodeJS.Timeout
+    const wait = () => {
+      timer = setTimeout(beat, due - loopTime()).unref()
+    }
+    const beat = () => {
+      // It may have been called a moment early; and where the process was held up, what was missed is not made up for.
+      due = Math.max(due + period, nextMultiple(period))
+      wait()
+      fire()
+    }
+    wait()
+    return { cancel: () => clearTimeout(timer) }
   },
+}
+
+/** Whole milliseconds of the time by which Node's timers run: others that are due in the same one fire in the same turn. */
+function loopTime(): number {
+  const [seconds, nanoseconds] = process.hrtime()
+  return seconds * 1_000 + Math.floor(nanoseconds / 1_000_000)
+}
+
+/** The next of the moments, a whole period apart, that all timers with this period have in common. */
+function nextMultiple(period: number): number {
+  return (Math.floor(loopTime() / period) + 1) * period
 }
