@@ -98,8 +98,9 @@ export function numbers(from: number, to: number): string[] {
   return Array.from({ length: to - from }, (_, i) => String(from + i))
 }
 
-/** Resolves when every gateway knows that somebody's queue wants `topic`: the others hear of a subscription a moment after its SUBACK. */
-export async function isKnownEverywhere(topic: string): Promise<void> {
-  const knows = ({ hub }: Node) => hub.persistence.queues.targets(topic).length > 0
+/** Resolves when every gateway knows that the queues of so many sessions want `topic`, at least at `qos`: the others hear of a subscription a moment after its SUBACK. */
+export async function isKnownEverywhere(topic: string, { sessions = 1, qos = 1 } = {}): Promise<void> {
+  const knows = ({ hub }: Node) =>
+    hub.persistence.queues.targets(topic).filter(({ grants }) => grants.others.qos >= qos).length >= sessions
   await until(() => nodes.every(knows), { what: `all gateways to know the subscription to ${topic}` })
 }

@@ -111,6 +111,7 @@ describe.skipIf(!needs('redis-server'))('two gateways on one Redis', () => {
         clients.push(client)
       }
     }
+    if (qos > 0) await isKnownEverywhere('live/x', { sessions: 2, qos })
     await using publisher = await RawClient.connect({ port: a.port })
     for (const number of numbers(0, 100)) await publisher.publish('live/x', number, { qos })
     await publisher.publish('live/end', 'end', { qos })
