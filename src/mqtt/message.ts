@@ -126,16 +126,9 @@ export class Message {
 
   /** A copy that holds no view of a larger buffer: for messages that stay in memory long. */
   detached(): Message {
-    const { topic, payload, qos, retain, clientId, userName, forwarded, expiresAt } = this
-    return Message.of({
-      topic,
-      payload: Buffer.from(payload),
-      qos,
-      retain,
-      clientId,
-      userName,
-      forwarded: forwarded === undefined ? undefined : Buffer.from(forwarded),
-      expiresAt,
-    })
+    const { name, payload, qos, retain, clientId, userName, expiresAt } = this
+    const forwarded = this.forwarded === undefined ? undefined : Buffer.from(this.forwarded)
+    const own = Buffer.from(payload)
+    return new Message(name, qos, retain, false, clientId, userName, forwarded, expiresAt, undefined, own)
   }
 }
