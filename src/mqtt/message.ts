@@ -40,7 +40,7 @@ export class Message {
   /** Set by aedes' contracts only (a cluster of brokers tells its messages apart by these two). */
   brokerId: string | undefined = undefined
   brokerCounter = 0
-  /** What it came in, if that is still what it says. */
+  /** What it came in, if it may go on like that. */
   #packet: PublishView | undefined
   /** Undefined until somebody asks for it: most messages go on as they came. */
   #payload: Buffer | undefined
@@ -86,7 +86,11 @@ export class Message {
     expiresAt: number | undefined,
   ): Message {
     const { name, qos, retain, properties } = packet
-    return new Message(name, qos, retain, false, clientId, userName, properties, expiresAt, packet, undefined)
+    // One that cannot go on as it came may wait: without all that its packet holds.
+    const isPlain = packet.plainIn !== 0
+    const came = isPlain ? packet : undefined
+    const payload = isPlain ? undefined : packet.payload
+    return new Message(name, qos, retain, false, clientId, userName, properties, expiresAt, came, payload)
   }
 
   /** The topic as on the wire: UTF-8 behind two length bytes. Shared, so never written to. */
