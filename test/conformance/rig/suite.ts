@@ -44,8 +44,9 @@ export function conformance(standard: Standard): void {
         const reason = obstacle(row)
         if (reason !== undefined) {
           skipped.set(reason, [...(skipped.get(reason) ?? []), title])
-          // With its reason in its name, and once more in the summary.
-          it.skip(`${title}: ${reason}`)
+          // Only against a broker that is not ours, which cannot be set up as the case needs: against the gateway, none is left out.
+          // The reason is printed beside the case, and once more in the summary.
+          it(title, context => context.skip(reason))
           continue
         }
         const fails = REFERENCE && row.mosquittoDiffers !== undefined
