@@ -36,6 +36,7 @@ VOLUME /data
 # too: without LARDER_PASSWORD_FILE or LARDER_ALLOW_ANONYMOUS=true it does not start, and says so.
 ENV NODE_ENV=production \
     NODE_OPTIONS=--max-old-space-size=192 \
+    XDG_CACHE_HOME=/data/cache \
     LARDER_DATA_DIR=/data \
     LARDER_LISTENERS=mqtt://0.0.0.0:1883 \
     LARDER_METRICS_LISTEN=http://127.0.0.1:9883

@@ -1,7 +1,7 @@
 /**
- * Builds what runs: `dist/larder.js` (the command) and `dist/index.js` (the package's entry), as ES modules that
- * share chunks, so that what is loaded lazily (pins, serial ports) stays out of the start. Everything pure is
- * bundled, because one file opens faster from an SD card than two thousand; what has a native part is not.
+ * Builds what runs: `dist/larder.js` (the command), which loads `dist/program.js`, and `dist/index.js` (the package's entry).
+ * The latter two share chunks, so that what is loaded lazily (pins, serial ports) stays out of the start. Everything pure
+ * is bundled, because one file opens faster from an SD card than two thousand; what has a native part is not.
  *
  *   node scripts/build.mjs              the two entries, and the web page
  *   node scripts/build.mjs --types      and the type declarations in dist/types/
@@ -9,11 +9,13 @@
  *   node scripts/build.mjs --packages   prints the folders in node_modules that the build needs when it runs
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { buildPage } from './build-page.mjs'
+import { commonjs } from './commonjs.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -45,10 +47,6 @@ const UNUSED = {
 
 /** Characters. A stack trace names lines, so that they must not be a whole file. */
 const LINE_LIMIT = 160
-
-/** Bundled CommonJS calls `require` for Node's own modules, which an ES module does not have. */
-const REQUIRE =
-  "import { createRequire as larderCreateRequire } from 'node:module'\nconst require = larderCreateRequire(import.meta.url)"
 
 /** Whoever comes to it all the same is told. */
 const LEFT_OUT = `module.exports = function () { throw new Error('this part of a package is left out of the build: scripts/build.mjs') }`
@@ -82,38 +80,78 @@ const common = {
   logLevel: 'warning',
 }
 
+/** What the files of the program have in common. */
+const program = {
+  ...common,
+  // The text of the program stays in memory, and is read through at each start. Names stay: they stand in stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: LINE_LIMIT,
+}
+
+/** esbuild cuts only ES modules into chunks. They become CommonJS, whose compiled code Node 20 lets a program keep. */
 async function buildProgram() {
   const before = entries('dist').filter(name => /\.js(\.map)?$/.test(name))
-  const { metafile } = await build({
-    ...common,
+  const { metafile, outputFiles } = await build({
+    ...program,
     metafile: true,
-    entryPoints: { larder: 'src/cli/main.ts', index: 'src/index.ts' },
+    write: false,
+    entryPoints: { program: 'src/cli/main.ts', index: 'src/index.ts' },
     outdir: 'dist',
     splitting: true,
     external: EXTERNAL,
-    // The text of the program stays in memory, and is read through at each start. Names stay: they stand in stack traces.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    lineLimit: LINE_LIMIT,
     // The package is Node's own streams once more, for browsers and old versions.
     alias: { 'readable-stream': 'node:stream' },
     plugins: [imports],
-    banner: { js: REQUIRE },
   })
-  // Chunks have hashes in their names: those of earlier builds would pile up and be packed. They go last, so
-  // that a gateway which starts meanwhile finds a whole program.
-  const built = new Set(Object.keys(metafile.outputs).map(path => basename(path)))
+  rejectCircles(metafile.outputs)
+  const hash = createHash('sha256')
+  mkdirSync(join(root, 'dist'), { recursive: true })
+  for (const { path, text } of outputFiles.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
+    const written = path.endsWith('.js') ? commonjs(text) : text
+    hash.update(written)
+    writeFileSync(path, written)
+  }
+  writeFileSync(join(root, 'dist/package.json'), '{ "type": "commonjs" }\n')
+  // Last, so that whoever looks whether all is built, or starts a gateway meanwhile, finds a whole program.
+  await build({
+    ...program,
+    entryPoints: { larder: 'src/cli/entry.ts' },
+    outdir: 'dist',
+    format: 'cjs',
+    define: {
+      LARDER_BUILD: JSON.stringify(hash.digest('hex').slice(0, 16)),
+      'import.meta.dirname': '__dirname',
+      'import.meta.filename': '__filename',
+    },
+  })
+  // Chunks have hashes in their names: those of earlier builds would pile up and be packed.
+  const built = new Set(['larder.js', 'larder.js.map', ...outputFiles.map(({ path }) => basename(path))])
   for (const name of before) if (!built.has(name)) rmSync(join(root, 'dist', name), { force: true })
+}
+
+/** Of two files that need each other when they are loaded, one would find nothing in the other. */
+function rejectCircles(outputs) {
+  const visit = (path, users) => {
+    if (users.includes(path)) throw new Error(`${[...users, path].join(' imports ')}`)
+    for (const { path: next, kind } of outputs[path]?.imports ?? []) {
+      if (kind === 'import-statement' && next in outputs) visit(next, [...users, path])
+    }
+  }
+  for (const { entryPoint, path } of Object.entries(outputs).map(([path, output]) => ({ ...output, path }))) {
+    if (entryPoint !== undefined) visit(path, [])
+  }
 }
 
 /** Node's test runner cannot read TypeScript yet; packages stay where they are, so that the suite tests the real ones. */
 async function buildContract() {
   const suites = entries('test/contract').filter(name => name.endsWith('.contract.ts'))
-  clear('dist/test', /\.js(\.map)?$/)
+  clear('dist/test', /\.mjs(\.map)?$/)
   await build({
     ...common,
     entryPoints: suites.map(name => join('test/contract', name)),
     outdir: 'dist/test',
+    outExtension: { '.js': '.mjs' },
     packages: 'external',
   })
 }
@@ -165,7 +203,6 @@ try {
   if (mode === '--packages') process.stdout.write(`${runtimePackages().join('\n')}\n`)
   else if (mode === '--contract') await buildContract()
   else {
-    // The program last: it is what tells whether all is built.
     await buildPage()
     await buildProgram()
   }

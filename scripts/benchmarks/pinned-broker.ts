@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs'
 import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../../test/support/free-port.ts'
+import { CACHES } from '../../test/support/gateway.ts'
 import { Process } from '../../test/support/process.ts'
 import { CORE, onCore } from './core.ts'
 import { untilConnack } from './queue-load.ts'
@@ -17,6 +18,11 @@ const TMPFS = 0x0102_1994
 const RAMFS = 0x8584_58f6
 /** ms for a broker that loads, or saves, a million messages. */
 const PATIENCE = 120_000
+/**
+ * Brokers are started as a service would start them: what somebody has set up for Node.js on this machine (more authorities
+ * to trust take a start 30 ms) is not theirs. Starts but the first of a build find what V8 made of it, as on an owner's machine.
+ */
+const ENVIRONMENT = { NODE_EXTRA_CA_CERTS: undefined, NODE_OPTIONS: undefined, XDG_CACHE_HOME: CACHES }
 
 export interface BrokerPlan {
   readonly name: string
@@ -78,7 +84,7 @@ export class PinnedBroker implements AsyncDisposable {
   async start(): Promise<number> {
     const begun = performance.now()
     const [program, ...args] = onCore(this.#core, this.#command)
-    const started = new Process(program, args)
+    const started = new Process(program, args, { env: ENVIRONMENT })
     this.#process = started
     const ended = started.exit.then(({ code, signal }) => {
       throw new Error(`it has ended with ${signal ?? code}`)

@@ -23,7 +23,7 @@ const NOT_NEEDED = /(^|\/)(tests?|docs?|examples?|benchmarks?|deps|build|\.githu
 export function fillTree({ root, tree, arch, target, cache }) {
   const program = join(tree, PROGRAM)
   for (const name of ['bin/larder', 'package.json', 'LICENSE']) copy(join(root, name), join(program, name))
-  for (const name of filesIn(join(root, 'dist')).filter(name => /^[^/]+\.js$|^page\//.test(name))) {
+  for (const name of filesIn(join(root, 'dist')).filter(name => /^([^/]+\.js|package\.json)$|^page\//.test(name))) {
     copy(join(root, 'dist', name), join(program, 'dist', name))
   }
   const packages = run('node', ['scripts/build.mjs', '--packages'], { cwd: root }).trim().split('\n')

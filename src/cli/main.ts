@@ -1,10 +1,10 @@
 /**
- * The entry of the bundle: hands the process to the command line. The gateway itself is loaded only when
- * it is to run, so that `larder check` is quick.
+ * The program behind `entry.ts`: hands the process to the command line. The gateway itself is loaded only when it is to
+ * run, so that `larder check` is quick.
  */
 import manifest from '../../package.json' with { type: 'json' }
 import { cronFault } from '../devices/cron.ts'
-import { allocateYoung } from '../kernel/collector.ts'
+import { allocateYoung, collector } from '../kernel/collector.ts'
 import type { Gateway as GatewayType } from '../main.ts'
 import type { MosquittoLog } from '../observe/mosquitto-log.ts'
 import { become, startInBackground } from './background.ts'
@@ -23,11 +23,21 @@ import type { WatchFiles } from './watching.ts'
 
 const checks = { cron: cronFault }
 
+/** What the start has of the program, to be kept for the next one. */
+let keepCode = async () => false
+
+/** When a gateway has started, before it says so: what would hold somebody up later. */
+function startIsOver(): void {
+  void keepCode()
+  allocateYoung()
+  // V8 counts from this look on how far the heap may grow until the next: else that comes among the first messages.
+  collector()()
+}
+
 /** Speaks for the gateway while there is none. */
 let between: Service | undefined
 
 const runGateway: RunGateway = async (config, signal, program) => {
-  allocateYoung()
   const [{ busiestClients, checkArchive, Gateway }, { createLog }, { systemClock }, { Tidying }] = await Promise.all([
     import('../main.ts'),
     import('../kernel/log.ts'),
@@ -48,6 +58,7 @@ const runGateway: RunGateway = async (config, signal, program) => {
   const gateway: GatewayType = new Gateway(config, { log, clock: systemClock, version, ...surroundings })
   const tidying = new Tidying({ clock: systemClock })
   await gateway.start(signal)
+  startIsOver()
   tidying.start()
   const addresses = gateway.addresses()
   const service = new Service({ env: process.env, clock: systemClock, warn: message => log.warn({}, message) })
@@ -100,6 +111,7 @@ const asMosquitto: MosquittoDependencies<MosquittoLog> = {
     const gateway = new Gateway(config, { log: voice, clock: systemClock, version: manifest.version })
     watchHub(gateway.hub, voice)
     await gateway.start(signal)
+    startIsOver()
     voice.publish = (topic, payload) => gateway.hub.publish({ topic, payload })
     return {
       addresses: gateway.addresses(),
@@ -247,4 +259,9 @@ const commands = commandsOf({
       askSecretly(prompts, { input: process.stdin, prompt: text => void process.stderr.write(text) }),
   },
 })
-process.exit(await run(process.argv.slice(2), io, commands))
+
+/** Runs the command that the process was given, and ends the process with its status. */
+export async function main(start: { keepCode: () => Promise<boolean> }): Promise<never> {
+  keepCode = start.keepCode
+  process.exit(await run(process.argv.slice(2), io, commands))
+}

@@ -5,8 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { basename, dirname, extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { basename, extname, join } from 'node:path'
 
 const INDEX = 'index.html'
 
@@ -31,7 +30,7 @@ const NOT_BUILT = `<!doctype html><meta charset="utf-8"><title>Larder</title>
 
 /** Beside the bundle, or from the sources where the build puts it. */
 export function pageFolder(): string {
-  const here = dirname(fileURLToPath(import.meta.url))
+  const here = import.meta.dirname
   return basename(here) === 'dist' ? join(here, 'page') : join(here, '../../dist/page')
 }
 

@@ -12,6 +12,8 @@ import { type Exit, Process, type ProcessOptions, run } from './process.ts'
 /** The checkout. */
 export const ROOT = resolve(import.meta.dirname, '../..')
 const BUNDLE = join(ROOT, 'dist/larder.js')
+/** Gateways under test keep there what V8 has made of the program; it goes with the packages. */
+export const CACHES = join(ROOT, 'node_modules/.cache')
 /** What a bundle is made of; anything newer than it calls for a build. */
 const SOURCES = ['src', 'device', 'scripts/build.mjs', 'scripts/build-page.mjs', 'package.json']
 /** Deadline in ms for a build on a loaded machine. */
@@ -85,6 +87,7 @@ export class Gateway {
           : { LARDER_LISTENERS: undefined, LARDER_DATA_DIR: undefined }),
         // Many gateways start at once: where a test is not about the page, there is none.
         LARDER_DASHBOARD_LISTEN: config !== undefined && /^dashboard:/m.test(config) ? undefined : 'off',
+        XDG_CACHE_HOME: CACHES,
         ...env,
       },
     }

@@ -35,12 +35,13 @@ const CHECKS = "if (process.argv[2] === 'check') process.exit(0)\n"
 /** One that ends as soon as it is started. */
 const DIES = "process.stderr.write('this version is broken\\n')\nprocess.exit(1)\n"
 /** One that says it accepts connections, and dies when systemd has taken that in, which systemd-notify waits for: its trial has begun. */
-const DIES_LATER = `import { execFileSync } from 'node:child_process'
+const DIES_LATER = `const { execFileSync } = require('node:child_process')
 execFileSync('systemd-notify', ['--ready'])
 process.exit(1)
 `
 /** One that has given the store another form before it dies. */
-const SPOILS = `const { ClassicLevel } = await import('classic-level')
+const SPOILS = `void (async () => {
+const { ClassicLevel } = require('classic-level')
 const db = new ClassicLevel('/var/lib/larder/store', { keyEncoding: 'buffer', valueEncoding: 'buffer' })
 const keys = await db.keys().all()
 const schema = keys.find(key => key.toString().includes('schema'))
@@ -48,6 +49,7 @@ await db.batch(keys.map(key => ({ type: 'del', key })))
 await db.put(schema, Buffer.from([0, 0, 0, 0, 0, 99]), { sync: true })
 await db.close()
 process.exit(1)
+})()
 `
 
 describe.skipIf(reason !== undefined)('the Debian package', { timeout: 120_000 }, () => {
