@@ -10,7 +10,7 @@ await init
 /** Strict as modules are, and `import()` as Node has it for CommonJS: what is exported, and all of it as the default. */
 const HEAD =
   '"use strict";const larderUrl=require("node:url").pathToFileURL(__filename).href,' +
-  'larderNamespace=(name,all=require(name))=>name[0]==="."?all:Object.assign(Object.create(all),{default:all}),' +
+  'larderNamespace=(name,all=require(name))=>name[0]==="."?all:Object.create(all,{default:{value:all}}),' +
   'larderImport=async name=>larderNamespace(name);'
 
 /** The text of an ES module of esbuild's, as CommonJS, on the same lines. Throws when it is not as esbuild writes it. */

@@ -311,12 +311,16 @@ export class Session {
     this.#hangUp()
   }
 
-  /** What was written last (a CONNACK that refuses, say) may still go out; then the connection ends. */
+  /**
+   * What was written last (a CONNACK that refuses, say) may still go out, and what the peer has on its way is thrown away until
+   * it ends its side, too: a connection that is closed with bytes unread is reset (RFC 1122, 4.2.2.13), and then the
+   * peer's system forgets our last words. When the gateway stops, nobody waits for peers.
+   */
   #hangUp(): void {
     const { conn } = this
     if (conn.destroyed) return
     this.#alarm.set(LINGER_MS)
-    conn.end(() => conn.destroy())
+    conn.end(this.hub.closed ? () => conn.destroy() : undefined)
     conn.resume()
   }
 

@@ -71,6 +71,9 @@ export class WebSocketStream extends Duplex {
   override _final(done: () => void): void {
     this.#ws.close(NORMAL_CLOSURE)
     done()
+    // Whoever has said its last word does not listen either: a peer may take its time to answer a close frame.
+    this.#handOver()
+    this.push(null)
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -80,8 +83,8 @@ export class WebSocketStream extends Duplex {
   }
 
   #onMessage(data: Buffer, isBinary: boolean): void {
-    // A peer that is being refused may go on sending until it reads why.
-    if (this.destroyed) return
+    // A peer that is being refused, or hung up on, may go on sending until it reads why.
+    if (this.destroyed || this.writableEnded) return
     if (!isBinary) {
       // [MQTT-6.0.0-1]
       this.#handOver()

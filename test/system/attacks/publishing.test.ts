@@ -16,6 +16,8 @@ const PROTOCOL_ERROR = 0x82
 const TOPIC_NAME_INVALID = 0x90
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93
 const PACKET_TOO_LARGE = 0x95
+/** Bytes that a client has still to say. */
+const GOING_ON = Buffer.alloc(32 * 2 ** 20)
 const QUOTA_EXCEEDED = 0x97
 
 let siege: Siege
@@ -191,6 +193,15 @@ describe('CVE-2021-41039: thousands of user properties', () => {
   test('in a packet that is too large are not read at all', async () => {
     await using attacker = await Attacker.connect(siege.port, 5)
     await attacker.flood(frame(0x30, utf8('many'), userProperties(FLOOD + 200, '')))
+    await attacker.thrownOut(PACKET_TOO_LARGE)
+  })
+
+  test('and what a client has still to say does not drown why it was thrown out', async () => {
+    await using attacker = await Attacker.connect(siege.port, 5)
+    // It reads nothing before it has said everything: more than the buffers of the system hold.
+    attacker.socket.pause()
+    await attacker.flood(Buffer.concat([frame(0x30, utf8('many'), userProperties(FLOOD + 200, '')), GOING_ON]))
+    attacker.socket.resume()
     await attacker.thrownOut(PACKET_TOO_LARGE)
   })
 })
