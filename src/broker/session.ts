@@ -294,7 +294,10 @@ export class Session {
   /** Ends the session and the connection, once. With `reasonCode`, an MQTT 5 client is sent a DISCONNECT first. */
   end(reasonCode?: number, reasonString?: string): void {
     if (this.closed) return
+    // A CONNACK that refuses, or a DISCONNECT.
+    let isTold = !this.connected && this.version !== null
     if (reasonCode !== undefined && this.connected && this.version === 5) {
+      isTold = true
       const properties: Properties = reasonString === undefined ? {} : { reasonString }
       this.sendControl({ cmd: 'disconnect', reasonCode, properties })
     }
@@ -308,19 +311,19 @@ export class Session {
     this.outbox.flush()
     endSession(this)
     if (this.#isRegistered && this.hub.clients[this.id] === this) this.hub.unregisterClient(this)
-    this.#hangUp()
+    this.#hangUp(isTold)
   }
 
   /**
-   * What was written last (a CONNACK that refuses, say) may still go out, and what the peer has on its way is thrown away until
-   * it ends its side, too: a connection that is closed with bytes unread is reset (RFC 1122, 4.2.2.13), and then the
-   * peer's system forgets our last words. When the gateway stops, nobody waits for peers.
+   * What was written last may still go out. To a peer that is told why, the connection stays until it ends its side, too, and what
+   * it has on its way is thrown away: a connection that is closed with bytes unread is reset (RFC 1122, 4.2.2.13), and then
+   * the peer's system forgets our last words. When the gateway stops, nobody waits for peers.
    */
-  #hangUp(): void {
+  #hangUp(isTold: boolean): void {
     const { conn } = this
     if (conn.destroyed) return
     this.#alarm.set(LINGER_MS)
-    conn.end(this.hub.closed ? () => conn.destroy() : undefined)
+    conn.end(isTold && !this.hub.closed ? undefined : () => conn.destroy())
     conn.resume()
   }
 

@@ -228,7 +228,7 @@ describe.skipIf(reason !== undefined)('the Debian package', { timeout: 120_000 }
       'README.md',
       'LICENSE',
     ]
-    const built = readdirSync(join(ROOT, 'dist')).filter(file => file === 'page' || file.endsWith('.js'))
+    const built = readdirSync(join(ROOT, 'dist')).filter(file => file === 'page' || /\.js$|^package\.json$/.test(file))
     for (const file of [...whole, ...built.map(file => `dist/${file}`)]) {
       cpSync(join(ROOT, file), join(to, file), { recursive: true })
     }

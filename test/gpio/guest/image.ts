@@ -58,7 +58,9 @@ export async function ownFiles(): Promise<Machine['files']> {
 }
 
 async function layOutGateway(app: string): Promise<void> {
-  const built = (await readdir(join(ROOT, 'dist'))).filter(name => name.endsWith('.js')).map(name => join('dist', name))
+  const built = (await readdir(join(ROOT, 'dist')))
+    .filter(name => /\.js$|^package\.json$/.test(name))
+    .map(name => join('dist', name))
   const packages = await succeed(process.execPath, ['scripts/build.mjs', '--packages'], ROOT)
   for (const path of ['package.json', ...built, ...packages]) await copy(join(ROOT, path), join(app, path))
   const esbuild = join(ROOT, 'node_modules/.bin/esbuild')

@@ -66,7 +66,9 @@ async function layOutSystem(root: string, config: string): Promise<void> {
   // Each line names a library by its path, but for the one that the kernel brings.
   const libraries = (await succeed('ldd', [process.execPath], ROOT)).flatMap(line => /\/\S+/.exec(line) ?? [])
   const app = join(root, 'app')
-  const built = (await readdir(join(ROOT, 'dist'))).filter(name => name.endsWith('.js')).map(name => join('dist', name))
+  const built = (await readdir(join(ROOT, 'dist')))
+    .filter(name => /\.js$|^package\.json$/.test(name))
+    .map(name => join('dist', name))
   const packages = await succeed(process.execPath, ['scripts/build.mjs', '--packages'], ROOT)
   for (const library of libraries) await copy(library, join(root, library))
   for (const path of ['package.json', ...built, ...packages]) await copy(join(ROOT, path), join(app, path))
