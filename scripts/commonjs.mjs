@@ -1,7 +1,7 @@
 /**
  * What esbuild has cut, as CommonJS. Its own way of doing that puts a getter and an object between every two files, which
  * costs QoS 2 a seventh; here a file takes what it needs of another once, when it is loaded. So no file may change what it
- * exports later, and files must not require each other in a circle: the build looks at the latter.
+ * exports later (test/unit/architecture.test.ts), and files must not require each other in a circle (the build looks).
  */
 import { init, parse } from 'es-module-lexer'
 
@@ -29,7 +29,9 @@ export function commonjs(text) {
     else if (specifier !== null) replace(importStart, dynamicStart, 'larderImport')
   }
   // One statement, at the end: the names, or what a package has for all of it.
-  for (const { exportStart, end, name, localStart } of exports.slice(0, 1)) {
+  const [first] = exports
+  if (first !== undefined) {
+    const { exportStart, end, name, localStart } = first
     const last = text.indexOf('}', exportStart) + 1
     if (name === 'default' && localStart === -1) replace(exportStart, end, 'module.exports.default=')
     else replace(exportStart, last, exported(text.slice(exportStart, last)))

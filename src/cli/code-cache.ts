@@ -39,8 +39,8 @@ export class CodeCache {
   readonly #folder: string | undefined
   readonly #name: string
   readonly #kept: Map<string, Buffer>
-  /** Scripts that nothing was kept of. */
-  readonly #fresh = new Map<string, Pick<Script, 'createCachedData'>>()
+  /** Scripts that nothing was kept of; undefined when the start is over. */
+  #fresh: Map<string, Pick<Script, 'createCachedData'>> | undefined = new Map()
 
   /** `build` changes whenever any text of the program does. Never throws. */
   constructor(folder: string | undefined, build: string) {
@@ -57,21 +57,22 @@ export class CodeCache {
 
   /** A script was made from its text alone: nothing was kept of it, or V8 did not take that. */
   missed(name: string, script: Pick<Script, 'createCachedData'>): void {
-    this.#fresh.set(name, script)
+    this.#fresh?.set(name, script)
   }
 
   /**
    * Keeps what was missed, with the functions that have run meanwhile. V8's part takes some milliseconds, before the first
-   * `await`; its flags must be those of the start. Resolves to whether there was anything to write; never rejects.
+   * `await`; its flags must be those of the start. Once: a gateway that begins anew in the same process (a backup was restored)
+   * has other flags by then. Resolves to whether there was anything to write; never rejects.
    */
   async keep(): Promise<boolean> {
     const scripts = new Map(this.#kept)
-    for (const [name, script] of this.#fresh) scripts.set(name, script.createCachedData())
-    const isNews = this.#fresh.size > 0
+    const fresh = this.#fresh ?? new Map<string, Script>()
+    for (const [name, script] of fresh) scripts.set(name, script.createCachedData())
     // Their memory is the program's, or nobody's, from now on.
     this.#kept.clear()
-    this.#fresh.clear()
-    if (!isNews || this.#folder === undefined) return false
+    this.#fresh = undefined
+    if (fresh.size === 0 || this.#folder === undefined) return false
     const file = join(this.#folder, this.#name)
     const unfinished = `${file}.${process.pid}`
     try {

@@ -28,6 +28,7 @@ let keepCode = async () => false
 
 /** When a gateway has started, before it says so: what would hold somebody up later. */
 function startIsOver(): void {
+  // First: what V8 is told next is a flag, and it takes code back only under the flags that it was made with.
   void keepCode()
   allocateYoung()
   // V8 counts from this look on how far the heap may grow until the next: else that comes among the first messages.

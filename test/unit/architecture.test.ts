@@ -181,6 +181,12 @@ describe('the house', () => {
     }
   })
 
+  test('exports nothing that changes: in the build a file takes once what another exports', () => {
+    const changes = /^export (let|var)\b/m
+    expect(changes.test('import a\nexport let b = 1')).toBe(true)
+    expect(files.filter(file => changes.test(read(file)))).toEqual([])
+  })
+
   test(`has no file of more than ${MAX_LINES} lines`, () => {
     const long = filesUnder('src', 'device', 'test', 'scripts').filter(
       file => read(file).split('\n').length > MAX_LINES,

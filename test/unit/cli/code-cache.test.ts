@@ -53,6 +53,17 @@ test('what a start did not load stays for the next', async () => {
   expect(await start()).toBe(0)
 })
 
+test('what is loaded when the start is over is not kept, and takes nothing away', async () => {
+  const cache = new CodeCache(folder, 'b1')
+  const script = (name: keyof typeof TEXTS) => new Script(TEXTS[name], { filename: name })
+  cache.missed('./one.js', script('./one.js'))
+  expect(await cache.keep()).toBe(true)
+  cache.missed('./two.js', script('./two.js'))
+  expect(await cache.keep()).toBe(false)
+  const next = new CodeCache(folder, 'b1')
+  expect([next.get('./one.js') !== undefined, next.get('./two.js')]).toEqual([true, undefined])
+})
+
 test('another build has a file of its own, and the oldest of many go', async () => {
   for (let build = 0; build < 8; build++) {
     expect(await start(`b${build}`)).toBe(2)
