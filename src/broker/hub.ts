@@ -364,7 +364,8 @@ export class Hub extends AedesBase {
     this.mq.emit(message)
     for (const { session: member, grants } of live) member.deliver(message, grants, true)
     this.published(message, session, ignore)
-    this.emit('publish', message, session)
+    // Mostly nobody listens, and then to ask is cheaper than to say.
+    if (this.listenerCount('publish') > 0) this.emit('publish', message, session)
   }
 }
 

@@ -125,7 +125,7 @@ export class Outbound {
     this.#inFlight.delete(packetId)
     this.#inFlightBytes -= delivery.message.size
     this.#queue?.remove(delivery)
-    this.#hub.emit('ack', delivery.message, this.#session)
+    if (this.#hub.listenerCount('ack') > 0) this.#hub.emit('ack', delivery.message, this.#session)
     this.pump()
   }
 
