@@ -9,6 +9,7 @@
  */
 import { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { FrameJoiner } from './ws-joiner.ts'
 
 /** Small chunks are joined into some of up to so many bytes; a larger chunk stays on its own and is not copied. */
 const MESSAGE_BYTES = 64 * 1024
@@ -36,6 +37,7 @@ export class WebSocketStream extends Duplex {
   constructor(ws: WebSocket, socket: Duplex) {
     super({ allowHalfOpen: false })
     this.#ws = ws
+    joinFrames(socket)
     ws.on('message', (data: Buffer, isBinary) => this.#onMessage(data, isBinary))
     // The WebSocket itself listens longer, and has told of its messages by now.
     socket.on('data', (chunk: Buffer) => {
@@ -94,6 +96,19 @@ export class WebSocketStream extends Duplex {
       return
     }
     if (data.length > 0 && this.#received.push(data) === 1) process.nextTick(this.#handOver)
+  }
+}
+
+/** Whoever listens to `socket` until now is told of fewer frames. */
+function joinFrames(socket: Duplex): void {
+  const joiner = new FrameJoiner()
+  for (const listener of socket.listeners('data')) {
+    const told = (chunk: Buffer) => {
+      const bytes = joiner.join(chunk)
+      if (bytes.length > 0) listener.call(socket, bytes)
+    }
+    // By this name, as with `once`, whoever has put it there can take it away.
+    socket.off('data', listener as () => void).on('data', Object.assign(told, { listener }))
   }
 }
 
