@@ -41,7 +41,7 @@ export interface ComparisonOptions {
 export async function compare(options: ComparisonOptions): Promise<Cell[]> {
   const standing = new Map<string, Running>()
   try {
-    for (const broker of options.brokers) standing.set(broker.name, await broker.start())
+    for (const broker of options.brokers) standing.set(broker.name, await broker.start({ hasAll: true }))
     return await takeTurns(options, standing)
   } finally {
     for (const running of standing.values()) await running[Symbol.asyncDispose]()
@@ -96,11 +96,11 @@ async function measure(
   if (scenario.isBridge) {
     await using upstream = await startUpstream()
     if (upstream === undefined) throw new Error('the upstream is a mosquitto, which is not installed')
-    await using running = await broker.start(upstream.port)
+    await using running = await broker.start({ upstream: upstream.port })
     return await scenario.measure(running, size, upstream.port)
   }
   if (scenario.fresh !== true) return scenario.measure(standing.get(broker.name) as Running, size)
-  await using running = await broker.start()
+  await using running = await broker.start({})
   return await scenario.measure(running, size)
 }
 

@@ -39,8 +39,15 @@ export interface Contestant {
   readonly speaks5: boolean
   /** Can be told to bridge. */
   readonly bridges: boolean
-  /** A fresh one that accepts connections, with a bridge to `upstream`, a port, if that is given. */
-  start(upstream?: number): Promise<Running>
+  /** A fresh one that accepts connections. */
+  start(wish: Wish): Promise<Running>
+}
+
+export interface Wish {
+  /** It has a listener of each transport that it can; else one of TCP. */
+  readonly hasAll?: boolean
+  /** The port that it has a bridge to. */
+  readonly upstream?: number
 }
 
 export interface Running extends AsyncDisposable {
@@ -50,11 +57,10 @@ export interface Running extends AsyncDisposable {
   readonly startTime: number | undefined
 }
 
-interface Place {
+interface Place extends Wish {
   readonly folder: string
   readonly ports: Ports
   readonly pair: Pair
-  readonly upstream: number | undefined
 }
 
 type Command = [string, ...string[]]
@@ -94,12 +100,13 @@ export async function startUpstream(): Promise<PinnedBroker | undefined> {
 }
 
 function larder(certificate: Certificate): Contestant {
-  const lines = ({ folder, ports: { tcp, ws, tls }, pair: { cert, key }, upstream }: Place) => [
+  const lines = ({ folder, ports: { tcp, ws, tls }, pair: { cert, key }, hasAll, upstream }: Place) => [
     `data_dir: '${folder}/data'`,
     'listeners:',
     `  - mqtt://127.0.0.1:${tcp}`,
-    `  - ws://127.0.0.1:${ws}`,
-    `  - { url: 'mqtts://127.0.0.1:${tls}', tls: { cert: '${cert}', key: '${key}' } }`,
+    ...(hasAll === true
+      ? [`  - ws://127.0.0.1:${ws}`, `  - { url: 'mqtts://127.0.0.1:${tls}', tls: { cert: '${cert}', key: '${key}' } }`]
+      : []),
     'store: { durability: ack }',
     `limits: { max_inflight: ${MAX_INFLIGHT}, max_queued_messages: 10000000, max_total_messages: 10000000, max_subscriptions: 20000, max_connections: 20000 }`,
     'dashboard: off',
@@ -135,11 +142,15 @@ const MOSQUITTO = [
 ]
 
 function mosquittoOf(binary: string, certificate: Certificate): Contestant {
-  const lines = ({ ports: { tcp, ws, tls }, pair: { cert, key }, upstream }: Place) => [
+  const lines = ({ ports: { tcp, ws, tls }, pair: { cert, key }, hasAll, upstream }: Place) => [
     ...MOSQUITTO,
     `listener ${tcp} 127.0.0.1`,
-    ...[`listener ${ws} 127.0.0.1`, 'protocol websockets'],
-    ...[`listener ${tls} 127.0.0.1`, `certfile ${cert}`, `keyfile ${key}`],
+    ...(hasAll === true
+      ? [
+          ...[`listener ${ws} 127.0.0.1`, 'protocol websockets'],
+          ...[`listener ${tls} 127.0.0.1`, `certfile ${cert}`, `keyfile ${key}`],
+        ]
+      : []),
     ...(upstream === undefined
       ? []
       : [
@@ -196,7 +207,7 @@ function launcher(
   certificate: Certificate | undefined,
   commandOf: (place: Place) => Promise<Command>,
 ): Contestant['start'] {
-  return async upstream => {
+  return async wish => {
     const [ws, tls] = await Promise.all([freePort(), freePort()])
     const broker = await PinnedBroker.start({
       name,
@@ -206,7 +217,7 @@ function launcher(
           const { cert, key } = await certificate()
           await Promise.all([writeFile(pair.cert, cert), writeFile(pair.key, key, { mode: 0o600 })])
         }
-        return await commandOf({ folder, ports: { tcp, ws, tls }, pair, upstream })
+        return await commandOf({ ...wish, folder, ports: { tcp, ws, tls }, pair })
       },
     })
     return {

@@ -49,7 +49,7 @@ export interface Scenario {
   readonly transport?: Transport
   /** MQTT 5 only. */
   readonly is5?: boolean
-  /** A broker of its own, which nothing was done with before. */
+  /** A broker of its own, with one listener of TCP, which nothing was done with before. */
   readonly fresh?: boolean
   /** The broker has a bridge to the upstream. Implies `fresh`. */
   readonly isBridge?: boolean
@@ -59,10 +59,8 @@ export interface Scenario {
 
 /** Seconds for which an idle broker is watched. */
 const IDLE_TIME = 10
-/** ms until a start has left nothing to be done. */
-const SETTLING = 3_000
-/** ms until memory is at rest: a gateway gives back what a start, or many connections, have left over when it had nothing to do for two periods of 10 s. */
-const MEMORY_REST = 30_000
+/** ms until a broker is at rest: a gateway gives back what a start, or many connections, have left over when it had nothing to do for two periods of 10 s. */
+const REST = 30_000
 /** Messages retained beside the one that is asked for. */
 const RETAINED = 20_000
 /** Part of a load that goes before it and does not count: Node compiles what is hot. */
@@ -199,10 +197,10 @@ const readRetained: Scenario = {
   name: `${RETAINED.toLocaleString('en')} retained, by #`,
   goal: { rate: 3 },
   fresh: true,
-  async measure(broker) {
+  async measure(broker, size) {
     const common = await retain(broker)
     const flags = { ...common, messages: RETAINED, filter: `${common.prefix}/#` }
-    await generate('drain', flags)
+    for (let read = 0; read < LEAST_WARM_UP * beforehand(size); read += RETAINED) await generate('drain', flags)
     return figureOf(await generate('drain', flags))
   },
 }
@@ -241,7 +239,7 @@ function resident(name: string, clients: number, goal: number): Scenario {
       const subscribers = Math.round(clients * beforehand(size))
       const flags = { ...target(broker), subscribers, spread: 'own', prefix: prefix() }
       await using _ = subscribers === 0 ? undefined : await holdConnections(flags)
-      await pause(MEMORY_REST * beforehand(size))
+      await pause(REST * beforehand(size))
       const [resident, proportional] = [await residentMemory(broker.pid), await proportionalMemory(broker.pid)]
       return { value: resident / 2 ** 20, unit: 'MB', proportional: proportional / 2 ** 20 }
     },
@@ -260,7 +258,7 @@ const idle: Scenario = {
   goal: { most: 5 },
   fresh: true,
   async measure({ pid }, size) {
-    await pause(SETTLING * beforehand(size))
+    await pause(REST * beforehand(size))
     const time = Math.max(IDLE_TIME * size, 1)
     const [wakes, used] = [await wakeUps(pid), await processorOf(pid)]
     await pause(time * 1_000)
