@@ -184,11 +184,9 @@ export class Inbound implements Parked {
     const { receiveMaximum } = this.#hub.limits
     const received = this.#ids()
     let count = this.#owed.length + received.size
+    if (count < receiveMaximum) return
     // A QoS 2 message whose PUBREC is owed is counted in both.
-    for (const owed of this.#owed) {
-      if (count < receiveMaximum) return
-      if (owed.type === PacketType.PUBREC && received.has(owed.packetId)) count--
-    }
+    for (const owed of this.#owed) if (owed.type === PacketType.PUBREC && received.has(owed.packetId)) count--
     if (count < receiveMaximum) return
     throw new MalformedPacketError(
       `more than ${receiveMaximum} messages are not acknowledged`,

@@ -22,6 +22,14 @@ import { Slices } from './slices.ts'
 
 /** Packet identifiers are 1 to 65,535 [MQTT-2.3.1-1]. */
 const PACKET_IDS = 65_535
+/** Most messages have none. */
+const NO_PROPERTIES: SentProperties = {
+  properties: undefined,
+  messageExpiryInterval: undefined,
+  topicAlias: 0,
+  subscriptionIdentifiers: undefined,
+  withoutTopic: false,
+}
 /** Reason codes from here on are failures (MQTT 5 §2.4). */
 const FAILURE = 0x80
 
@@ -296,8 +304,12 @@ export class Outbound {
     subscriptionIdentifiers: readonly number[] | undefined,
   ): SentProperties {
     const alias = this.#aliases?.find(topic, topicBytes) ?? 0
+    const properties = this.#session.isLink ? message.forwarded : unmarked(message.forwarded)
+    const isNone =
+      alias === 0 && properties === undefined && left === undefined && subscriptionIdentifiers === undefined
+    if (isNone) return NO_PROPERTIES
     return {
-      properties: this.#session.isLink ? message.forwarded : unmarked(message.forwarded),
+      properties,
       messageExpiryInterval: left === undefined ? undefined : Math.max(0, left),
       topicAlias: Math.abs(alias),
       subscriptionIdentifiers,
