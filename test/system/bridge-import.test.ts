@@ -79,12 +79,17 @@ async function observe(broker: 'mosquitto' | 'larder', more: readonly string[] =
   for (const { at, topic, qos, retain = false } of SENT) {
     await pub(topic, { port: at === 'here' ? port : upstream.port, topic, qos, retain })
   }
-  // What comes last has come when all has.
+  // When this has come, all of QoS 0 and 1 has.
   const last = (sub: Sub, topic: string) => sub.message(message => message.topic === topic, topic, 20_000)
   await pub('last', { port, topic: 'up/last', qos: 1 })
   await last(there, 'up/last')
   await pub('last', { port: upstream.port, topic: 'down/last', qos: 1 })
   await last(here, 'from/last')
+  // One of QoS 2 has come only after its second handshake, which later ones of QoS 1 overtake: here it waits for its like.
+  await pub('over', { port, topic: 'over', qos: 2 })
+  await last(here, 'over')
+  await pub('over', { port: upstream.port, topic: 'over', qos: 2 })
+  await last(there, 'over')
   const greeting = /as cottage \((.*)\)\./.exec(upstream.logs())?.[1]
   await running.kill('SIGKILL')
   const isTold = !more.includes('notifications false')
