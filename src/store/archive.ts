@@ -11,9 +11,10 @@
 import { createHash } from 'node:crypto'
 import { ByteSource, EndOfBytes } from '../kernel/byte-source.ts'
 import { LarderError } from '../kernel/errors.ts'
-import { after, type Records, seal } from './disk.ts'
+import { after, type Records } from './disk.ts'
 import { EVERYTHING, SCHEMA_VERSION } from './keys.ts'
 import { Reader, varint } from './leveldb-format.ts'
+import { isSealed, SEAL_LENGTH, seal } from './seal.ts'
 
 const MAGIC = 'larder-store '
 const FORMAT = 1
@@ -122,9 +123,8 @@ function recordsOf(block: Buffer): ArchiveRecord[] {
     for (const reader = new Reader(block); !reader.isAtEnd; ) {
       const key = reader.slice()
       const sealed = reader.slice()
-      const value = sealed.subarray(0, -4)
-      if (sealed.length < 4 || key.length === 0 || !seal(key, value).equals(sealed)) throw new RangeError('a checksum')
-      records.push({ key, value })
+      if (key.length === 0 || !isSealed(key, sealed)) throw new RangeError('a checksum')
+      records.push({ key, value: sealed.subarray(0, -SEAL_LENGTH) })
     }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error

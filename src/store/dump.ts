@@ -112,12 +112,13 @@ async function* waiting(
   for await (const page of pages(records, queueRange(session))) {
     const references = page.flatMap(([key, value]) => {
       const reference = tried(value, decodeReference)
-      return reference === undefined ? [] : [{ index: indexOfKey(key), reference }]
+      return value === undefined || reference === undefined ? [] : [{ index: indexOfKey(key), value, reference }]
     })
-    const apart = references.filter(({ reference }) => reference.body === undefined)
+    const apart = references.filter(({ reference }) => reference.bodyAt === undefined)
     const bodies = await records.getMany(apart.map(({ reference }) => bodyKey(reference.message)))
-    for (const { index, reference } of references) {
-      const body = tried(reference.body ?? bodies.shift(), decodeBody)
+    for (const { index, value, reference } of references) {
+      const { bodyAt } = reference
+      const body = tried(bodyAt === undefined ? bodies.shift() : value, bytes => decodeBody(bytes, bodyAt))
       if (body === undefined) continue
       place++
       if (!isOn(body.message.topic)) continue

@@ -14,7 +14,7 @@
  *   r topic                      a retained message
  *   w clientId                   the will of a session
  *
- * Every value ends with a checksum (disk.ts). session: 4 bytes. index and message: 6 bytes, enough for 2,800 years at 3,000 messages a second.
+ * Every value ends with a seal (seal.ts). session: 4 bytes. index and message: 6 bytes, enough for 2,800 years at 3,000 messages a second.
  */
 
 /**

@@ -11,12 +11,22 @@ import { bodyKey, indexOfKey, queueKey, queueRange, sessionKey } from './keys.ts
 import type { LevelQueue } from './queue.ts'
 import type { Page } from './queue-store.ts'
 import { decodeBody, decodeReference, type Reference } from './records.ts'
+import { SEAL_LENGTH } from './seal.ts'
 import type { Sessions } from './sessions.ts'
 
 /** References read from disk at a time… */
 const PAGE_MESSAGES = 500
 /** …unless their messages are larger than this together. */
 const PAGE_BYTES = 1024 * 1024
+
+/** Records of a queue; the value of a damaged one is undefined. */
+interface RecordsRead {
+  values: (Buffer | undefined)[]
+  /** Their places; undefined when they follow one another. */
+  places: number[] | undefined
+  /** Bytes behind each value that are not part of it. */
+  tail: number
+}
 
 export class QueueReader {
   /** References whose message was not on disk, or that could not be read themselves. */
@@ -38,39 +48,52 @@ export class QueueReader {
 
   /** References with `from <= index < until` in order, as many as fit a page, with their messages. */
   async readPage(queue: LevelQueue, from: number, until: number): Promise<Page> {
-    const records = await this.#readRecords(queue, from, until)
-    const found: { index: number; reference: Reference }[] = []
-    let bytes = 0
-    let cut = false
-    for (const [key, value] of records) {
-      const index = indexOfKey(key)
-      if (value === undefined) {
-        this.#lose(queue, index, 0)
-        continue
-      }
-      const reference = decodeReference(value)
-      bytes += reference.size
-      cut = found.length > 0 && bytes > PAGE_BYTES
-      if (cut) break
-      found.push({ index, reference })
-    }
-    const apart = found.filter(({ reference }) => reference.body === undefined)
-    const bodies = await this.#disk.getMany(apart.map(({ reference }) => bodyKey(reference.message)))
+    const { values, places, tail } = await this.#readRecords(queue, from, until)
     const refs: Ref[] = []
-    for (const { index, reference } of found) {
-      const body = reference.body ?? bodies.shift()
-      if (body !== undefined) refs.push(this.#refOf(queue, index, reference, body))
-      else this.#lose(queue, index, reference.size)
+    const apart: { index: number; reference: Reference }[] = []
+    let readUntil = until
+    let bytes = 0
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]
+      const index = places === undefined ? from + i : (places[i] as number)
+      if (value === undefined) this.#lose(queue, index, 0)
+      else {
+        const end = value.length - tail
+        const reference = decodeReference(value, end)
+        const { bodyAt } = reference
+        bytes += reference.size
+        if (bytes > PAGE_BYTES && refs.length + apart.length > 0) break
+        if (bodyAt === undefined) apart.push({ index, reference })
+        else refs.push(refOf(this.#loadInline(reference.message, value, bodyAt, end), queue, index, reference))
+      }
+      readUntil = index + 1
     }
-    const last = cut ? found.at(-1)?.index : indexOf(records.at(-1))
-    return { refs, readUntil: last === undefined ? until : last + 1 }
+    if (apart.length > 0) {
+      const bodies = await this.#disk.getMany(apart.map(({ reference }) => bodyKey(reference.message)))
+      for (const [i, { index, reference }] of apart.entries()) {
+        const body = bodies[i]
+        if (body === undefined) this.#lose(queue, index, reference.size)
+        else refs.push(refOf(this.#load(reference.message, body), queue, index, reference))
+      }
+      refs.sort((one, other) => one.index - other.index)
+    }
+    return { refs, readUntil }
+  }
+
+  /** The records of a page. Mostly no place was left before its turn: then only their values are read. */
+  async #readRecords(queue: LevelQueue, from: number, until: number): Promise<RecordsRead> {
+    const count = Math.min(PAGE_MESSAGES, until - from)
+    const values = await this.#disk.run(queueKey(queue.session, from), count).catch(passOverDamage)
+    if (values !== undefined) return { values, places: undefined, tail: SEAL_LENGTH }
+    const records = await this.#readAround(queue, from, until)
+    return { values: records.map(([, value]) => value), places: records.map(([key]) => indexOfKey(key)), tail: 0 }
   }
 
   /**
-   * The records of a page. Where a part of the disk cannot be read, goes on behind it, by strides that double, so that
-   * one bad block does not stand before everything that comes after it.
+   * The same where places are missing. Where a part of the disk cannot be read, goes on behind it, by strides that double,
+   * so that one bad block does not stand before everything that comes after it.
    */
-  async #readRecords(queue: LevelQueue, from: number, until: number) {
+  async #readAround(queue: LevelQueue, from: number, until: number) {
     const range = (begin: number) => ({ gte: queueKey(queue.session, begin), lt: queueKey(queue.session, until) })
     for (let begin = from, stride = 1; ; begin = Math.min(until, begin + stride), stride *= 2) {
       if (begin === until) return []
@@ -108,7 +131,7 @@ export class QueueReader {
         const known: number[] = []
         for (const [, value] of records) {
           const reference = value === undefined ? undefined : decodeReference(value)
-          if (reference !== undefined && reference.body === undefined) known.push(reference.message)
+          if (reference !== undefined && reference.bodyAt === undefined) known.push(reference.message)
         }
         const bodies = await this.#disk.getMany(known.map(bodyKey))
         const entries = known.flatMap((message, i) => (bodies[i] === undefined ? [] : [this.#load(message, bodies[i])]))
@@ -172,17 +195,8 @@ export class QueueReader {
     })
   }
 
-  #refOf(queue: LevelQueue, index: number, reference: Reference, body: Buffer): Ref {
-    const entry =
-      reference.body === undefined ? this.#load(reference.message, body) : this.#loadInline(reference.message, body)
-    const ref = new Ref(entry, queue, index, reference)
-    ref.released = reference.released
-    ref.packetId = reference.packetId
-    return ref
-  }
-
-  #loadInline(id: number, body: Buffer): Entry {
-    const { message, acceptedAt } = decodeBody(body)
+  #loadInline(id: number, value: Buffer, at: number, end: number): Entry {
+    const { message, acceptedAt } = decodeBody(value, at, end)
     return new Entry({ id, message, acceptedAt, state: DURABLE, isInline: true })
   }
 
@@ -197,6 +211,13 @@ export class QueueReader {
   }
 }
 
-function indexOf(record: readonly [Buffer, unknown] | undefined): number | undefined {
-  return record === undefined ? undefined : indexOfKey(record[0])
+function refOf(entry: Entry, queue: LevelQueue, index: number, reference: Reference): Ref {
+  const ref = new Ref(entry, queue, index, reference)
+  ref.released = reference.released
+  ref.packetId = reference.packetId
+  return ref
+}
+
+function passOverDamage(error: unknown): undefined {
+  if (!isDamage(error)) throw error
 }

@@ -25,8 +25,8 @@ export interface Reference {
   size: number
   /** Packet identifier given from outside through aedes' contract; undefined when it follows from the index. */
   packetId: number | undefined
-  /** The message itself, as `encodeBody` wrote it without places, when no other queue holds it; else it has a record of its own. */
-  body: Buffer | undefined
+  /** Where in the value the message itself stands, as `encodeBody` wrote it without places, when no other queue holds it; else it has a record of its own. */
+  bodyAt: number | undefined
 }
 
 /** Value of a queue's position. */
@@ -72,7 +72,7 @@ const FLAG_TEXT = 0b1000_0000
 
 /** With `content`, the message stands in the reference itself; without, it has a record of its own. */
 export function encodeReference(
-  reference: Omit<Reference, 'body'>,
+  reference: Omit<Reference, 'bodyAt'>,
   content: Pick<Body, 'message' | 'acceptedAt'> | undefined,
 ): Buffer {
   const { packetId, released, subscriptionIdentifiers: identifiers = NO_IDENTIFIERS } = reference
@@ -101,7 +101,8 @@ export function encodeReference(
   return value
 }
 
-export function decodeReference(value: Buffer): Reference {
+/** Reads what `encodeReference` wrote, up to `length`. Throws a RangeError when the record is too short. */
+export function decodeReference(value: Buffer, length = value.length): Reference {
   const flags = value.readUInt8(6)
   let at = REFERENCE_LENGTH
   let packetId: number | undefined
@@ -114,7 +115,7 @@ export function decodeReference(value: Buffer): Reference {
     released = value.readUIntBE(at, 6)
     at += 6
   }
-  let end = value.length
+  let end = length
   if ((flags & FLAG_BODY) !== 0) {
     end = at + 2 + 4 * value.readUInt16BE(at)
     at += 2
@@ -133,7 +134,7 @@ export function decodeReference(value: Buffer): Reference {
     released,
     size: value.readUIntBE(7, 6),
     packetId,
-    body: (flags & FLAG_BODY) === 0 ? undefined : value.subarray(end),
+    bodyAt: (flags & FLAG_BODY) === 0 ? undefined : end,
   }
 }
 
@@ -218,11 +219,12 @@ function writeBody(value: Buffer, at: number, message: Message, acceptedAt: numb
   else value.set(payload, at)
 }
 
-/** Reads what `encodeBody` wrote. Throws a RangeError when the record is too short. */
-export function decodeBody(value: Buffer): Body {
+/** Reads what `encodeBody` wrote, from `at` to `end`. Throws a RangeError when the record is too short. */
+export function decodeBody(value: Buffer, at = 0, end = value.length): Body {
   const places: Place[] = []
-  let at = 4
-  for (let left = value.readUInt32BE(0); left > 0; left--) {
+  let left = value.readUInt32BE(at)
+  at += 4
+  for (; left > 0; left--) {
     places.push({ session: value.readUInt32BE(at), index: value.readUIntBE(at + 4, 6) })
     at += PLACE_LENGTH
   }
@@ -252,8 +254,8 @@ export function decodeBody(value: Buffer): Body {
   }
   const topicLength = value.readUInt16BE(at)
   const topicEnd = at + 2 + topicLength
-  if (topicEnd > value.length) throw new RangeError('the record of a message is cut short')
-  const payload = value.subarray(topicEnd)
+  if (topicEnd > end) throw new RangeError('the record of a message is cut short')
+  const payload = value.subarray(topicEnd, end)
   const message = Message.of({
     topic: value.toString('utf8', at + 2, topicEnd),
     topicBytes: value.subarray(at, topicEnd),
@@ -294,7 +296,7 @@ export function decodeRetained(value: Buffer): Body {
     at = end
   }
   const [clientId, userName] = names
-  const body = decodeBody(value.subarray(at))
+  const body = decodeBody(value, at)
   const { topic, topicBytes, payload, qos, retain, dup, forwarded, expiresAt } = body.message
   const message = Message.of({
     topic,

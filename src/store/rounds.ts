@@ -151,19 +151,20 @@ export class Rounds {
 
   async #queues(): Promise<void> {
     for await (const page of this.#pages(familyRange('q'))) {
-      const places: { key: Buffer; found: Found; reference: Reference }[] = []
+      const places: { key: Buffer; value: Buffer | undefined; found: Found; reference: Reference }[] = []
       for (const [key, value] of page) {
         const reference = this.#decode(key, value, checkedReference)
         if (reference === undefined) continue
         this.#lastMessage = Math.max(this.#lastMessage, reference.message, reference.released ?? 0)
         const found = this.#owner(key)
-        if (found !== undefined) places.push({ key, found, reference })
+        if (found !== undefined) places.push({ key, value, found, reference })
       }
-      const apart = places.filter(({ reference }) => reference.body === undefined)
+      const apart = places.filter(({ reference }) => reference.bodyAt === undefined)
       const bodies = await this.#disk.getMany(apart.map(({ reference }) => bodyKey(reference.message)))
-      for (const { key, found, reference } of places) {
-        const body = tried(reference.body ?? bodies.shift(), decodeBody)
-        const isThere = body !== undefined && (reference.body !== undefined || knows(body, key))
+      for (const { key, value, found, reference } of places) {
+        const { bodyAt } = reference
+        const body = tried(bodyAt === undefined ? bodies.shift() : value, bytes => decodeBody(bytes, bodyAt))
+        const isThere = body !== undefined && (bodyAt !== undefined || knows(body, key))
         if (isThere) this.#count(found, indexOfKey(key), reference, body)
         else this.#remove('dangling', key, `place ${indexOfKey(key)} of '${found.clientId}'`)
       }
@@ -185,7 +186,7 @@ export class Rounds {
   async #bodies(): Promise<void> {
     for await (const page of this.#pages(familyRange('b'))) {
       for (const [key, value] of page) {
-        const body = this.#decode(key, value, decodeBody)
+        const body = this.#decode(key, value, bytes => decodeBody(bytes))
         if (body === undefined) continue
         const message = messageOfKey(key)
         this.#lastMessage = Math.max(this.#lastMessage, message)
@@ -201,7 +202,7 @@ export class Rounds {
       const keys = alive.slice(i, i + PAGE_RECORDS).map(({ session, index }) => queueKey(session, index))
       for (const value of await this.#disk.getMany(keys)) {
         const reference = tried(value, checkedReference)
-        if (reference?.message === message && reference.body === undefined) return true
+        if (reference?.message === message && reference.bodyAt === undefined) return true
       }
     }
     return false

@@ -11,16 +11,15 @@ import { Level } from 'level'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Operation } from './committer.ts'
-import { Disk, isFull, repairLevel, seal } from './disk.ts'
+import { Disk, isFull, repairLevel } from './disk.ts'
 import { journalsOf, tablesOf } from './inspection.ts'
 import { operationsOf, type RawOperation, readJournal } from './journal.ts'
 import { EVERYTHING } from './keys.ts'
+import { isSealed, SEAL_LENGTH } from './seal.ts'
 import { mendTable } from './table.ts'
 
 /** Records written at a time. */
 const BATCH_RECORDS = 500
-/** Bytes of the checksum behind each value (disk.ts). */
-const SEAL_LENGTH = 4
 /** Where LevelDB's repair puts what it took apart. */
 const LOST = 'lost'
 
@@ -85,10 +84,6 @@ async function compact(level: Level<Buffer, Buffer>): Promise<void> {
 async function journaled(path: string): Promise<RawOperation[]> {
   const { records } = readJournal(await readFile(path))
   return records.flatMap(record => operationsOf(record, isSealed))
-}
-
-function isSealed(key: Buffer, value: Buffer): boolean {
-  return value.length >= SEAL_LENGTH && seal(key, value.subarray(0, -SEAL_LENGTH)).equals(value)
 }
 
 /** Puts every record that still reads in the LevelDB folder `from` into `to`. Returns how many those were. */

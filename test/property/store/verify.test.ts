@@ -137,9 +137,10 @@ async function untouched(dataDir: string, touched: Set<string>): Promise<Content
   for await (const [key, value] of database.iterator({ gte: Buffer.from('q'), lt: Buffer.from('r') })) {
     const reference = decodeReference(value.subarray(0, -4))
     const bodyKey = Buffer.concat([Buffer.from('b'), value.subarray(0, 6)])
-    if (!isSound(key) || (reference.body === undefined && !isSound(bodyKey))) continue
-    const body = reference.body ?? ((await database.get(bodyKey)) as Buffer).subarray(0, -4)
-    bySession.get(key.readUInt32BE(1))?.push(decodeBody(body).message.payload.toString())
+    if (!isSound(key) || (reference.bodyAt === undefined && !isSound(bodyKey))) continue
+    const body = reference.bodyAt === undefined ? ((await database.get(bodyKey)) as Buffer) : value
+    const { message } = decodeBody(body, reference.bodyAt, body.length - 4)
+    bySession.get(key.readUInt32BE(1))?.push(message.payload.toString())
   }
   for await (const [key, value] of database.iterator({ gte: Buffer.from('r'), lt: Buffer.from('s') })) {
     const { message } = decodeRetained(value.subarray(0, -4))

@@ -148,7 +148,7 @@ const HARMS: Record<string, { harm: (level: Level<Buffer, Buffer>) => Promise<vo
   'an identifier of a client without a session': {
     harm: async level => {
       const key = Buffer.from('istranger\0\0\x07')
-      const { seal } = await import('../../../src/store/disk.ts')
+      const { seal } = await import('../../../src/store/seal.ts')
       await level.put(key, seal(key, Buffer.alloc(0)))
     },
     said: [/^1 records of sessions that do not exist, such as packet identifier 7 of 'stranger'$/],
