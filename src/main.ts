@@ -28,6 +28,7 @@ import { SystemClockSync } from './kernel/clock-sync.ts'
 import { reasonOf } from './kernel/errors.ts'
 import { Lifecycle, type Part } from './kernel/lifecycle.ts'
 import { createLog, type Log, type OwnLog } from './kernel/log.ts'
+import { Moment } from './kernel/moment.ts'
 import { Gate } from './listen/gate.ts'
 import type { Properties } from './mqtt/properties.ts'
 import { Observatory } from './observe/observatory.ts'
@@ -127,7 +128,7 @@ export class Gateway {
     this.#local = new LocalAccess({ hub: this.hub })
     // The object that a reload changes.
     const gate = new Gate({ limits: live, clock, log })
-    const started = { wall: clock.wall(), monotonic: clock.monotonic() }
+    const started = new Moment(clock)
     this.#doors = new Doors({ hub: this.hub, clock, log, gate })
     this.#daily = new Schedules({
       schedules: listeners.some(({ tls }) => tls !== undefined) ? [CERTIFICATE_CHECK] : [],
@@ -176,7 +177,7 @@ export class Gateway {
         gather({
           version: deps.version ?? 'embedded',
           startedAt: started.wall,
-          uptime: clock.monotonic() - started.monotonic,
+          uptime: started.age,
           hub: this.hub,
           persistence,
           gate,

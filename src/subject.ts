@@ -17,6 +17,7 @@ import type { DeviceManager } from './devices/manager.ts'
 import type { Thing } from './devices/ports.ts'
 import type { Doors } from './doors.ts'
 import type { Clock, ClockSync } from './kernel/clock.ts'
+import { Moment } from './kernel/moment.ts'
 import { ReasonCode } from './mqtt/reason-codes.ts'
 import type { Figures } from './observe/ports.ts'
 import { LevelPersistence } from './store/persistence.ts'
@@ -47,7 +48,7 @@ export class GatewaySubject implements Subject {
   readonly version: string
   readonly #deps: SubjectDependencies
   /** What is known of sessions that are away. */
-  readonly #away = new Map<string, { since?: number; subscriptions?: Subscription[] }>()
+  readonly #away = new Map<string, { since?: Moment; subscriptions?: Subscription[] }>()
 
   constructor(deps: SubjectDependencies) {
     const { hub, clock } = deps
@@ -56,7 +57,7 @@ export class GatewaySubject implements Subject {
     this.version = deps.version
     hub.on('clientReady', (session: Session) => this.#away.delete(session.id))
     hub.on('connectionEnd', (session: Session) => {
-      if (session.connected && session.queue !== null) this.#note(session.id, { since: clock.wall() })
+      if (session.connected && session.queue !== null) this.#note(session.id, { since: new Moment(clock) })
     })
   }
 
@@ -237,7 +238,7 @@ export class GatewaySubject implements Subject {
     return {
       id,
       connected: true,
-      since: session.since,
+      since: session.since?.wall,
       user: user && shortened(user),
       address: details.remoteAddress,
       listener: details.listener,
@@ -266,7 +267,7 @@ export class GatewaySubject implements Subject {
     return {
       id,
       connected: false,
-      since: known?.since,
+      since: known?.since?.wall,
       user: undefined,
       address: undefined,
       listener: undefined,
@@ -287,7 +288,7 @@ export class GatewaySubject implements Subject {
     return persistence instanceof LevelPersistence ? persistence.oldestOf(clientId) : undefined
   }
 
-  #note(id: string, more: { since?: number; subscriptions?: Subscription[] }): void {
+  #note(id: string, more: { since?: Moment; subscriptions?: Subscription[] }): void {
     if (this.#deps.hub.clients[id]?.connected === true && more.since === undefined) return
     this.#away.set(id, { ...this.#away.get(id), ...more })
     const oldest = this.#away.keys().next().value

@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Part } from '../kernel/lifecycle.ts'
 import type { Log } from '../kernel/log.ts'
+import { Moment } from '../kernel/moment.ts'
 import { Bookkeeping } from './bookkeeping.ts'
 import type { ConnectionSettings, LinkMemory } from './connection.ts'
 import { type DeadLetter, DeadLetters } from './dead-letters.ts'
@@ -88,7 +89,7 @@ export class Bridge implements Part {
   #connections = 0
   /** We leave in peace: nobody has failed. */
   #leaving: Leave | undefined
-  #since: number | undefined
+  #since: Moment | undefined
   #lastError: string | undefined
 
   constructor(deps: BridgeDependencies) {
@@ -138,7 +139,7 @@ export class Bridge implements Part {
     return this.#books.stateOf({
       connected: this.#connected,
       paused: this.#paused,
-      since: this.#since,
+      since: this.#since?.wall,
       lastError: this.#lastError,
       dead: this.#deadLetters.count,
     })
@@ -321,7 +322,7 @@ export class Bridge implements Part {
     const isChange = connected !== this.#connected
     this.#connected = connected
     if (!isChange) return
-    this.#since = this.#clock.wall()
+    this.#since = new Moment(this.#clock)
     this.#statusTopics.tell(this.state)
   }
 }

@@ -6,6 +6,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { reasonOf } from '../kernel/errors.ts'
+import { Moment } from '../kernel/moment.ts'
 import type { Alarm } from '../kernel/wheel.ts'
 import { encodeControl, type ServerPacket } from '../mqtt/control.ts'
 import { FrameReader } from '../mqtt/frames.ts'
@@ -80,8 +81,8 @@ export class Session {
   keepalive = 0
   /** CONNACK was sent. */
   connected = false
-  /** When; wall time. */
-  since: number | undefined = undefined
+  /** When. */
+  since: Moment | undefined = undefined
   closed = false
   /** Queue of a session that the store keeps. */
   queue: SessionQueue | null = null
@@ -186,7 +187,7 @@ export class Session {
   /** CONNACK was sent: the session is in force. */
   begin(): void {
     this.connected = true
-    this.since = this.hub.clock.wall()
+    this.since = new Moment(this.hub.clock)
     if (this.isLink) this.hub.links.add(this)
     this.details.onConnect?.()
     this.#countStranger(0)

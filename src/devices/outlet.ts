@@ -7,6 +7,7 @@
 import type { Clock, ClockSync, Timer } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Log } from '../kernel/log.ts'
+import { Moment } from '../kernel/moment.ts'
 import { Channel, type Sample } from './channel.ts'
 import type { FaultLog } from './faults.ts'
 import type {
@@ -53,7 +54,7 @@ export class Outlet {
   readonly #numbers = new Map<string, number>()
   readonly #counters = { readings: 0, dropped: 0, faults: 0, commands: 0 }
   #lastFault: DeviceState['lastFault']
-  #since: number
+  #since: Moment
   #unsettled = 0
   /** Whether the source is there: undefined until it has said so or has started. */
   #up: boolean | undefined
@@ -75,7 +76,7 @@ export class Outlet {
     this.#about = about
     this.#deps = deps
     this.#shapes = new FieldShapes(thing)
-    this.#since = deps.clock.wall()
+    this.#since = new Moment(deps.clock)
   }
 
   /** Publishes what the reading says; one that is for others only shows that the thing is there. */
@@ -98,7 +99,7 @@ export class Outlet {
   /** The source came or went. A new reason for the same absence is for the log only. */
   available(up: boolean, reason = 'no reason given'): void {
     if (this.#isStopped || (this.#up === up && (up || reason === this.#reason))) return
-    if (this.#up !== up) this.#since = this.#deps.clock.wall()
+    if (this.#up !== up) this.#since = new Moment(this.#deps.clock)
     this.#up = up
     this.#reason = reason
     this.#isStale = false
@@ -153,7 +154,7 @@ export class Outlet {
       topic,
       ...this.#about,
       state: this.#up === undefined ? 'starting' : !this.#up ? 'offline' : this.#isStale ? 'stale' : 'online',
-      since: this.#since,
+      since: this.#since.wall,
       lastFault: this.#lastFault,
       counters: { ...this.#counters },
       values: this.#values(),
@@ -273,7 +274,7 @@ export class Outlet {
 
   #turn(isStale: boolean): void {
     this.#isStale = isStale
-    this.#since = this.#deps.clock.wall()
+    this.#since = new Moment(this.#deps.clock)
     this.#tell(!isStale, `nothing was heard of it for ${(this.thing.staleAfter ?? 0) / 1000} s`, true)
   }
 

@@ -8,6 +8,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { reasonOf } from '../kernel/errors.ts'
 import type { Part } from '../kernel/lifecycle.ts'
 import type { Log, LogTopics } from '../kernel/log.ts'
+import { Moment } from '../kernel/moment.ts'
 import { CertificateWatch } from './certificates.ts'
 import { EventLoop } from './event-loop.ts'
 import { Guard } from './guard.ts'
@@ -21,8 +22,6 @@ import { SysTopics } from './sys-topics.ts'
 const STUCK_MS = 5_000
 /** Part of the file handles from which on there is next to none left: the store needs some, too. */
 const FULL = 0.95
-/** Milliseconds that a time of start may be off before it is corrected: the clock was set. */
-const CLOCK_WAS_SET_MS = 5_000
 
 /** What others know. */
 export type Gathered = Omit<Figures, 'process'>
@@ -35,7 +34,6 @@ export interface PreparedMetrics extends AsyncDisposable {
 export class Observatory implements Part {
   readonly name = 'observatory'
   #settings: MetricsSettings
-  readonly #clock: Clock
   readonly #log: Log
   readonly #gather: () => Gathered
   readonly #doorkeeper: (passwordFile: string) => Promise<Doorkeeper>
@@ -48,8 +46,7 @@ export class Observatory implements Part {
   #server: MetricsServer | undefined
   /** What a reload could not do. */
   #trouble: string | undefined
-  #startedAt = 0
-  #processStartedAt = 0
+  readonly #processStarted: Moment
 
   constructor(deps: {
     settings: MetricsSettings
@@ -67,9 +64,9 @@ export class Observatory implements Part {
   }) {
     const { settings, clock, publish, logTopics } = deps
     this.#publish = publish
+    this.#processStarted = new Moment(clock, process.uptime() * 1_000)
     this.#logTopics = logTopics
     this.#settings = settings
-    this.#clock = clock
     this.#log = deps.log
     this.#gather = deps.gather
     this.#doorkeeper = deps.doorkeeper
@@ -137,14 +134,11 @@ export class Observatory implements Part {
     const about = this.#process.look()
     const unserved = this.#trouble === undefined ? [] : [this.#trouble]
     // A Pi may learn only later what time it was when it started.
-    this.#startedAt = corrected(this.#startedAt, this.#clock.wall() - gathered.uptime)
-    this.#processStartedAt = corrected(this.#processStartedAt, this.#clock.wall() - process.uptime() * 1000)
     return {
       ...gathered,
-      startedAt: this.#startedAt,
       certificates: [...gathered.certificates, ...this.#certificates.certificates],
       troubles: [...gathered.troubles, ...stuck, ...unserved, ...fullOf(about.files)],
-      process: { ...about, startedAt: this.#processStartedAt, loop: this.#loop.delays },
+      process: { ...about, startedAt: this.#processStarted.wall, loop: this.#loop.delays },
     }
   }
 
@@ -182,8 +176,4 @@ function fullOf(files: Figures['process']['files']): string[] {
   if (files === undefined || files.open < files.most * FULL) return []
   const { open, most } = files
   return [`${open} of ${most} file handles are in use: nobody new can connect until LimitNOFILE (ulimit -n) is raised`]
-}
-
-function corrected(known: number, now: number): number {
-  return Math.abs(known - now) > CLOCK_WAS_SET_MS ? Math.round(now) : known
 }
